@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Cells: the measured situations, their names, and the catalogue of all of them.
+//!
+//! Owns: the vocabulary `backing.path.access`, the probes, and which
+//! combinations exist. Must not: know how a cell is measured, or what a kernel
+//! is expected to show in it (that is a target's `target.toml`).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What holds the guest page whose fault waits for IO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backing {
+    /// Private anonymous memory, swapped out (`do_swap_page()`).
+    Anon,
+    /// A memfd, swapped out (`shmem_swapin_folio()`, before v5.17 `shmem_swapin_page()`).
+    Shmem,
+}
+
+/// The way by which KVM waits for the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Path {
+    /// The vCPU thread waits itself: no in-kernel irqchip, so no async page fault.
+    Sync,
+    /// A kworker waits (`async_pf_execute()`), the vCPU halts: irqchip and
+    /// RFLAGS.IF = 1, but a guest that knows nothing of async page faults.
+    ApfHalt,
+}
+
+/// What the guest does to the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Loads one byte.
+    Read,
+    /// Stores one byte.
+    Write,
+}
+
+/// A situation whose answer is known on every kernel; a boot that does not see
+/// both as they must be proves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Control {
+    /// `/proc/PID/mem` read of a swapped-out page of the probed process:
+    /// `__access_remote_vm()` passes `locked == NULL` and so holds the lock by design.
+    Held,
+    /// The same withheld IO on the same device, without any fault.
+    Released,
+}
+
+/// The situation, without the readahead window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Situation {
+    /// A guest access that faults.
+    Fault(Backing, Path, Access),
+    /// A control.
+    Control(Control),
+}
+
+/// One measured situation with its readahead window, e.g. `anon.sync.read@1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Cell {
+    /// The situation.
+    pub situation: Situation,
+    /// Pages that swap readahead may bring in at most: 1 (`page-cluster` 0) or 8 (3).
+    pub window: u32,
+}
+
+/// Who else wants the mmap lock while the IO is withheld.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Probe {
+    /// `mmap` + `munmap` of an unrelated VMA by another thread of the same process.
+    Writer,
+    /// A read of `/proc/PID/maps` from another process, started behind the writer.
+    Reader,
+}
+
+impl Probe {
+    /// All probes, in the order in which a trial starts them.
+    pub const ALL: [Self; 2] = [Self::Writer, Self::Reader];
+}
+
+/// Every cell there is: the controls first, since nothing counts without them.
+#[must_use]
+pub fn catalogue() -> Vec<Cell> {
+    let controls = [Control::Held, Control::Released]
+        .map(|control| Cell { situation: Situation::Control(control), window: 1 });
+    let mut cells = controls.to_vec();
+    for backing in [Backing::Anon, Backing::Shmem] {
+        for path in [Path::Sync, Path::ApfHalt] {
+            for access in [Access::Read, Access::Write] {
+                for window in [1, 8] {
+                    cells.push(Cell { situation: Situation::Fault(backing, path, access), window });
+                }
+            }
+        }
+    }
+    cells
+}
+
+impl Cell {
+    /// The name without the window, as in results: `anon.sync.read`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.situation {
+            Situation::Fault(backing, path, access) => {
+                format!("{}.{}.{}", word(&backing), word(&path), word(&access))
+            }
+            Situation::Control(control) => format!("control.{}", word(&control)),
+        }
+    }
+
+    /// Is this one of the two controls?
+    #[must_use]
+    pub fn is_control(&self) -> bool {
+        matches!(self.situation, Situation::Control(_))
+    }
+}
+
+/// The serde name of a unit variant: one spelling for JSON, names and messages.
+fn word<T: Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        other => format!("{other:?}"),
+    }
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&word(self))
+    }
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name(), self.window)
+    }
+}
+
+impl From<Cell> for String {
+    fn from(cell: Cell) -> Self {
+        cell.to_string()
+    }
+}
+
+/// The text is the name of no cell of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownCell(pub String);
+
+impl fmt::Display for UnknownCell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no cell is named {:?}; `selftests --list` names them all", self.0)
+    }
+}
+
+impl std::error::Error for UnknownCell {}
+
+impl FromStr for Cell {
+    type Err = UnknownCell;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        catalogue()
+            .into_iter()
+            .find(|cell| cell.to_string() == text)
+            .ok_or_else(|| UnknownCell(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Cell {
+    type Error = UnknownCell;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cell_parses_back() {
+        for cell in catalogue() {
+            assert_eq!(cell.to_string().parse(), Ok(cell));
+        }
+    }
+
+    #[test]
+    fn names_are_the_documented_ones() {
+        let names: Vec<_> = catalogue().iter().map(ToString::to_string).collect();
+        assert!(names.contains(&"control.held@1".to_owned()));
+        assert!(names.contains(&"anon.sync.read@1".to_owned()));
+        assert!(names.contains(&"shmem.apf-halt.write@8".to_owned()));
+        assert_eq!(names.len(), 18);
+    }
+
+    #[test]
+    fn a_foreign_name_is_refused() {
+        assert!("anon.sync.read@2".parse::<Cell>().is_err());
+        assert!("".parse::<Cell>().is_err());
+    }
+}

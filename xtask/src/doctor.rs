@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! what a host needs, and how to mend it.

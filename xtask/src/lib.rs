@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! kvm-gup-io's tool: apply, build, boot, measure, compare.
+//!
+//! ```text
+//! Target ─source→ Base ─series→ Sides ─kbuild→ Kernel ─boot→ Transcript ─judge→ Outcome ─store→ run ─report→ text · JSON
+//! ```
+//!
+//! One noun a file, one function an arrow. The core takes values and returns
+//! values (`patch`, `kconfig`, `qemu`, `console`, `judge`, `stats`, `report`);
+//! only `source`, `series`, `worktree`, `kbuild`, `accel`, `boot`, `store`,
+//! `doctor` touch the world, and every process is started by `proc`.
+
+pub mod accel;
+pub mod boot;
+pub mod cache;
+pub mod cli;
+pub mod cmd;
+pub mod console;
+pub mod doctor;
+pub mod error;
+pub mod initramfs;
+pub mod interrupt;
+pub mod judge;
+pub mod kbuild;
+pub mod kconfig;
+pub mod outcome;
+pub mod patch;
+pub mod proc;
+pub mod progress;
+pub mod qemu;
+pub mod report;
+pub mod series;
+pub mod source;
+pub mod stats;
+pub mod store;
+pub mod target;
+pub mod transcript;
+pub mod verdict;
+pub mod worktree;

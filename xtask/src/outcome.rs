@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The machine-readable result, schema 1: other tools depend on it. Extend it,
+//! never rename.
+//!
+//! Owns: the JSON of `cargo xtask test --json` and of `outcome.json`. Must not:
+//! compute; `judge` fills it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::Verdict;
+
+/// Version of the JSON; a reader refuses a larger one.
+pub const SCHEMA: u32 = 1;
+
+/// One invocation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The worst of the targets' verdicts.
+    pub verdict: Verdict,
+    /// The process's exit code.
+    pub exit: u8,
+    /// `tcg` or `kvm`.
+    pub accel: String,
+    /// In the order in which they were asked for.
+    pub targets: Vec<TargetOutcome>,
+    /// Folder of the record below the checkout, e.g. `results/runs/…`.
+    pub run: Option<String>,
+    /// Why there is no better verdict, one line each; empty for `pass`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+}
+
+/// One kernel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetOutcome {
+    /// Folder name below `patches/`, e.g. `v6.1`.
+    pub target: String,
+    /// The exact version obtained, e.g. `6.1.192`.
+    pub version: String,
+    /// This target's verdict.
+    pub verdict: Verdict,
+    /// Sides in the order in which they ran.
+    pub sides: Vec<SideOutcome>,
+    /// Why the verdict is no better.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+}
+
+/// One boot of one side.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SideOutcome {
+    /// `baseline`, `patched` or `tree`.
+    pub side: String,
+    /// QEMU's start to the first frame; 0 if there was none.
+    pub boot_ms: u64,
+    /// Were `control.held` and `control.released` seen as such?
+    pub controls_ok: bool,
+    /// One for each cell, probe by probe. The controls are among them.
+    pub cells: Vec<CellOutcome>,
+    /// This boot's verdict, before the sides are compared.
+    pub verdict: Verdict,
+    /// Why the verdict is no better, e.g. the console's crash line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+}
+
+/// One cell as one probe met it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CellOutcome {
+    /// E.g. `anon.sync.read`.
+    pub cell: String,
+    /// Readahead window, pages.
+    pub window: u32,
+    /// `writer` or `reader`.
+    pub probe: String,
+    /// What it showed.
+    pub state: CellState,
+    /// Trials that count.
+    pub n: u32,
+    /// Longest hold of the cell's trials, in milliseconds.
+    pub hold_ms: f64,
+    /// The probe's waits, in milliseconds.
+    pub wait_ms: WaitMs,
+    /// Stack of the task that waited for the IO, innermost first: the most
+    /// frequent one among the trials. It held the lock if the state is `held`.
+    pub holder: Vec<String>,
+    /// Why it was skipped or does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Quantiles of waits, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct WaitMs {
+    /// The median.
+    pub median: f64,
+    /// Nearest-rank 99th percentile.
+    pub p99: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+/// What a cell showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CellState {
+    /// In all trials the probe returned only after the IO was let go, and was
+    /// seen waiting for a lock.
+    Held,
+    /// In all trials the probe returned while the IO was still withheld.
+    Released,
+    /// Some of each.
+    Mixed,
+    /// Not run, for the reason given.
+    Skipped,
+    /// Run, but it proves nothing, for the reason given.
+    Broken,
+}
