@@ -90,8 +90,8 @@ impl Probe {
 /// Every cell there is: the controls first, since nothing counts without them.
 #[must_use]
 pub fn catalogue() -> Vec<Cell> {
-    let controls = [Control::Held, Control::Released]
-        .map(|control| Cell { situation: Situation::Control(control), window: 1 });
+    let controls =
+        [Control::Held, Control::Released].map(|control| Cell { situation: Situation::Control(control), window: 1 });
     let mut cells = controls.to_vec();
     for backing in [Backing::Anon, Backing::Shmem] {
         for path in [Path::Sync, Path::ApfHalt] {
@@ -166,10 +166,7 @@ impl FromStr for Cell {
     type Err = UnknownCell;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        catalogue()
-            .into_iter()
-            .find(|cell| cell.to_string() == text)
-            .ok_or_else(|| UnknownCell(text.to_owned()))
+        catalogue().into_iter().find(|cell| cell.to_string() == text).ok_or_else(|| UnknownCell(text.to_owned()))
     }
 }
 
