@@ -1,2 +1,55 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! test.
+//! `cargo xtask test`: from a target to a verdict.
+//!
+//! Owns: what the arguments mean, and what is printed where. Nothing is decided
+//! here but what comes next.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+use selftests::plan::{self, Plan};
+
+use crate::accel;
+use crate::cache::Cache;
+use crate::cli::TestArgs;
+use crate::doctor;
+use crate::error::Error;
+use crate::guest;
+use crate::judge;
+use crate::measure::{self, Lab, Side, Subject};
+use crate::outcome::Outcome;
+use crate::progress::Progress;
+use crate::report::table::{self, Look};
+use crate::source::{LinuxArg, Request};
+use crate::store::{RunDir, RunInfo};
+use crate::target::Target;
+
+/// Runs it; the exit code is the outcome's.
+///
+/// # Errors
+/// As [`Error`] lists; an error that stands for a verdict is in the outcome.
+pub fn run(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
+    let progress = Progress::new(args.quiet);
+    let cells = plan::select(&args.cell).map_err(|error| Error::NothingSelected(anyhow!(error)))?;
+    let linux = args.linux.as_deref().map(str::parse::<LinuxArg>).transpose().map_err(Error::Usage)?;
+    let target = target(args, linux.as_ref(), &checkout.join("patches"))?;
+    let cache = Cache::open()?;
+
+    doctor::ensure(linux.is_none(), args.yes, &progress)?;
+    let accel = accel::choose(&cache.root, args.accel)?;
+    progress.say(format!("accelerator: {}", accel.why));
+    let plan = Plan { cells, trials: args.trials, hold_ms: args.hold, patience: accel.patience() };
+    let argv: Vec<String> = std::env::args().collect();
+    let info = RunInfo::new(&argv, &accel.kind.to_string(), &plan, None);
+    let init = guest::build(checkout, &progress)?;
+    let run = RunDir::create(checkout)?;
+    let mut lab = Lab { checkout: checkout.to_owned(), cache, progress, accel, plan, init, run, info };
+    lab.run.describe(&lab.info)?;
+
+    let subject = Subject { target: &target, request: request(linux.as_ref(), &target), sides: sides(args) };
+    let measured = measure::kernel(&mut lab, &subject)?;
+    let outcome = judge::outcome(&lab.info.accel, vec![measured], Some(lab.run.name().to_owned()));
+    lab.run.finish(&outcome)?;
+    print(&outcome, args.json)?;
+    Ok(outcome.exit)
+}

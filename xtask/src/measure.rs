@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! One kernel, measured on its sides: source → sides → kernels → boots → judged.
+//!
+//! Owns: the order of the arrows for one kernel, and the record that grows along
+//! them. Every command that needs a verdict about a kernel goes through
+//! [`kernel`]. Must not: choose kernels, or render.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use git2::{Oid, Repository};
+use selftests::plan::Plan;
+
+use crate::accel::Accel;
+use crate::boot;
+use crate::cache::{Cache, Work};
+use crate::error::Error;
+use crate::initramfs;
+use crate::judge;
+use crate::kbuild::{self, BuildSpec, Kernel, Place};
+use crate::outcome::{SideOutcome, TargetOutcome};
+use crate::patch::{self, Patch};
+use crate::progress::Progress;
+use crate::series;
+use crate::source::{self, Base, Request};
+use crate::store::{RunDir, RunInfo, SideInfo, Stopped, TargetInfo};
+use crate::target::Target;
+use crate::worktree;
+
+/// What all measurements of one invocation share.
+pub struct Lab {
+    /// The checkout of this project.
+    pub checkout: PathBuf,
+    /// Sources, builds, kernels.
+    pub cache: Cache,
+    /// Where progress goes.
+    pub progress: Progress,
+    /// How virtual machines run.
+    pub accel: Accel,
+    /// What each boot measures.
+    pub plan: Plan,
+    /// PID 1, a static ELF file.
+    pub init: Vec<u8>,
+    /// The record.
+    pub run: RunDir,
+    /// What the record says about itself.
+    pub info: RunInfo,
+}
+
+/// One side of a kernel: which patches it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Base and toolchain fixes.
+    Baseline,
+    /// And the series.
+    Patched,
+    /// A tree by itself, with the toolchain fixes of the target that lends its
+    /// configuration.
+    Tree,
+}
+
+impl Side {
+    /// The name in results, records and `target.toml`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Patched => "patched",
+            Self::Tree => "tree",
+        }
+    }
+}
+
+/// A kernel to measure.
+pub struct Subject<'a> {
+    /// Lends configuration, patches and expectations.
+    pub target: &'a Target,
+    /// Where the tree comes from.
+    pub request: Request<'a>,
+    /// In the order in which they boot. [`Side::Tree`] stands alone.
+    pub sides: Vec<Side>,
+}
+
+impl Subject<'_> {
+    /// Its name in results: the target's, or `tree`.
+    fn name(&self) -> &str {
+        if self.is_tree() { Side::Tree.name() } else { &self.target.name }
+    }
+
+    fn is_tree(&self) -> bool {
+        self.sides.contains(&Side::Tree)
+    }
+}
+
+/// A side that can be booted.
+struct Built {
+    side: Side,
+    commit: Oid,
+    kernel: Kernel,
+}
+
+/// Measures one kernel. An error that stands for a verdict becomes this kernel's
+/// outcome, so that others can still be measured and what was seen is kept.
+///
+/// # Errors
+/// [`Error::Interrupted`], and errors that stand for no verdict (usage).
+pub fn kernel(lab: &mut Lab, subject: &Subject<'_>) -> Result<TargetOutcome, Error> {
+    let mut seen = Vec::new();
+    lab.info.targets.push(TargetInfo {
+        target: subject.name().to_owned(),
+        has_target: !subject.is_tree(),
+        version: String::new(),
+        origin: String::new(),
+        sides: Vec::new(),
+        stopped: None,
+    });
+    if !subject.is_tree() {
+        lab.run.keep_target(subject.target)?;
+    }
+    match sides(lab, subject, &mut seen) {
+        Ok(()) => {}
+        Err(Error::Interrupted) => return Err(Error::Interrupted),
+        Err(error) => return stopped(lab, subject, seen, error),
+    }
+    let version = lab.record().version.clone();
+    Ok(if subject.is_tree() {
+        judge::tree(subject.name(), &version, seen)
+    } else {
+        judge::target(subject.target, &version, seen, &lab.plan)
+    })
+}
+
+fn stopped(
+    lab: &mut Lab,
+    subject: &Subject<'_>,
+    seen: Vec<SideOutcome>,
+    error: Error,
+) -> Result<TargetOutcome, Error> {
+    let version = lab.record().version.clone();
+    let Some(outcome) = judge::stopped(subject.name(), &version, seen, &error) else { return Err(error) };
+    lab.record().stopped = Some(Stopped { verdict: outcome.verdict, message: error.to_string() });
+    lab.run.describe(&lab.info)?;
+    Ok(outcome)
+}
+
+impl Lab {
+    /// The record of the kernel that is being measured.
+    fn record(&mut self) -> &mut TargetInfo {
+        let last = self.info.targets.len() - 1;
+        &mut self.info.targets[last]
+    }
+}
+
+fn sides(lab: &mut Lab, subject: &Subject<'_>, seen: &mut Vec<SideOutcome>) -> Result<(), Error> {
+    let work = lab.cache.work(&subject.request.key(), &lab.progress)?;
+    let base = source::obtain(&work, &lab.cache, &subject.request, &lab.progress)?;
+    lab.record().version.clone_from(&base.version);
+    lab.record().origin.clone_from(&base.origin);
+    lab.run.describe(&lab.info)?;
+    // All kernels first: a series that does not build is told before anything boots.
+    let mut built = Vec::new();
+    for &side in &subject.sides {
+        built.push(build(lab, subject, &work, &base, side)?);
+    }
+    lab.record().sides = built.iter().map(describe).collect();
+    lab.run.describe(&lab.info)?;
+    for built in &built {
+        seen.push(boot(lab, subject, built)?);
+    }
+    Ok(())
+}
+
+fn describe(built: &Built) -> SideInfo {
+    SideInfo {
+        side: built.side.name().to_owned(),
+        commit: built.commit.to_string(),
+        release: built.kernel.release.clone(),
+        compiler: built.kernel.compiler.clone(),
+        config: built.kernel.config.display().to_string(),
+        kernel_hash: built.kernel.hash.clone(),
+    }
+}
+
+fn patches(target: &Target, side: Side) -> Result<Vec<Patch>, Error> {
+    let mut files = target.compat()?;
+    if side == Side::Patched {
+        files.extend(target.series()?);
+    }
+    let read = |file: &PathBuf| {
+        let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        patch::parse(file, &bytes).map_err(|error| Error::Apply(error.into()))
+    };
+    files.iter().map(read).collect()
+}
+
+fn build(lab: &Lab, subject: &Subject<'_>, work: &Work, base: &Base, side: Side) -> Result<Built, Error> {
+    let target = subject.target;
+    let repository = Repository::open_bare(work.git())
+        .with_context(|| format!("cannot open our repository {}", work.git().display()))?;
+    let commit = series::commit_side(&repository, base.commit, &patches(target, side)?)?;
+    let tree = repository.find_commit(commit).and_then(|commit| commit.tree()).context("a commit has no tree")?.id();
+    let place = Place { src: work.src(), build: work.build(), kernels: work.kernels(), logs: work.logs() };
+    let spec = spec(lab, target);
+    let kernel = match kbuild::kept(&place, &spec, &tree.to_string())? {
+        Some(kernel) => kernel,
+        None => {
+            let phase = lab.progress.phase(format!("{} {}: source", subject.name(), side.name()));
+            let switched = worktree::switch(&repository, &work.src(), commit)?;
+            phase.done(format!("{} files written, {} removed", switched.written, switched.removed));
+            kbuild::build(&place, &spec, side.name(), &tree.to_string(), &lab.progress)?
+        }
+    };
+    Ok(Built { side, commit, kernel })
+}
+
+fn spec(lab: &Lab, target: &Target) -> BuildSpec {
+    let fragment = |name: &String| lab.checkout.join("kconfigs").join(format!("{name}.config"));
+    BuildSpec {
+        base: target.config.base.as_str().to_owned(),
+        fragments: target.config.fragments.iter().map(fragment).collect(),
+        absent: target.config.absent.clone(),
+        make_args: target.make.args.clone(),
+    }
+}
+
+fn boot(lab: &Lab, subject: &Subject<'_>, built: &Built) -> Result<SideOutcome, Error> {
+    let side = built.side.name();
+    let dir = lab.run.boot_dir(subject.name(), side)?;
+    let archive = dir.join("initramfs.cpio");
+    initramfs::write(&archive, &lab.init, &lab.plan)?;
+    let phase = lab.progress.phase(format!("{} {side}: {} cells", subject.name(), lab.plan.cells.len()));
+    let transcript = boot::boot(&built.kernel.image, &archive, &lab.accel, &lab.plan, &dir, &lab.progress)?;
+    lab.run.transcript(subject.name(), side, &transcript)?;
+    let tolerate = if subject.is_tree() { &[][..] } else { &subject.target.tolerate };
+    let outcome = judge::side(side, &transcript, &lab.plan, tolerate);
+    phase.done(format!("{}, first frame after {} ms", outcome.verdict, outcome.boot_ms));
+    Ok(outcome)
+}
