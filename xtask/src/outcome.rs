@@ -118,3 +118,15 @@ pub enum CellState {
     /// Run, but it proves nothing, for the reason given.
     Broken,
 }
+
+impl std::fmt::Display for CellState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Held => "held",
+            Self::Released => "released",
+            Self::Mixed => "mixed",
+            Self::Skipped => "skipped",
+            Self::Broken => "broken",
+        })
+    }
+}
