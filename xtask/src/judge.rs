@@ -154,10 +154,22 @@ pub fn tree(name: &str, version: &str, sides: Vec<SideOutcome>) -> TargetOutcome
 /// result. `None` for errors that are about the command line and no result at all.
 #[must_use]
 pub fn stopped(name: &str, version: &str, sides: Vec<SideOutcome>, error: &Error) -> Option<TargetOutcome> {
+    Some(ended_early(name, version, sides, error.verdict()?, &error.to_string()))
+}
+
+/// As [`stopped`], from what a record keeps of the error.
+#[must_use]
+pub fn ended_early(
+    name: &str,
+    version: &str,
+    sides: Vec<SideOutcome>,
+    verdict: Verdict,
+    message: &str,
+) -> TargetOutcome {
     let mut reasons = own_reasons(&sides);
-    reasons.push(Reason::new(error.verdict()?, error.to_string()));
+    reasons.push(Reason::new(verdict, message));
     let (verdict, reasons) = fold(reasons);
-    Some(TargetOutcome { target: name.to_owned(), version: version.to_owned(), verdict, sides, reasons })
+    TargetOutcome { target: name.to_owned(), version: version.to_owned(), verdict, sides, reasons }
 }
 
 fn own_reasons(sides: &[SideOutcome]) -> Vec<Reason> {

@@ -313,7 +313,7 @@ fn patches_in(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// `v6.12` sorts behind `v6.1` and before `v7.3`: by its numbers, then as text.
-fn version_key(name: &str) -> (Vec<u32>, String) {
+pub(crate) fn version_key(name: &str) -> (Vec<u32>, String) {
     let numbers = name.split(|char: char| !char.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
     (numbers.collect(), name.to_owned())
 }

@@ -78,7 +78,7 @@ fn state(record: &Record<'_>, plan: &Plan, probe: Probe) -> Result<CellState, St
         sound(sample).map_err(trial)?;
         let met = met(sample, probe).ok_or_else(|| trial(format!("the {probe} is missing")))?;
         let was_held = held_in(sample, met, plan).map_err(trial)?;
-        on_its_path(record.cell.situation, sample, was_held).map_err(trial)?;
+        on_its_path(record.cell.situation, sample).map_err(trial)?;
         held += usize::from(was_held);
     }
     match held {
@@ -143,8 +143,11 @@ fn held_in(sample: &Sample, met: &ProbeSample, plan: &Plan) -> Result<bool, Stri
 /// own stack, which waits inside KVM_RUN, is the proof. That a guest which may
 /// not take async page faults cannot slip through is seen on the released side,
 /// where nothing but the tracepoint counts.
-fn on_its_path(situation: Situation, sample: &Sample, was_held: bool) -> Result<(), String> {
+fn on_its_path(situation: Situation, sample: &Sample) -> Result<(), String> {
     let Situation::Fault(_, path, _) = situation else { return Ok(()) };
+    // One blocked probe is enough: a reader that needs no mmap lock returns from
+    // the very trial that holds a writer.
+    let was_held = sample.probes.iter().any(|met| !met.returned_during_hold);
     let vcpu_waits = sample.waiter.iter().any(|symbol| VCPU.contains(&symbol.as_str()));
     match (path, sample.async_pf) {
         (Path::Sync, Some(0) | None) => Ok(()),
