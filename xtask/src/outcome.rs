@@ -91,6 +91,14 @@ pub struct CellOutcome {
     pub reason: Option<String>,
 }
 
+impl CellOutcome {
+    /// Is this one of the two controls, of which every kernel shows the same?
+    #[must_use]
+    pub fn is_control(&self) -> bool {
+        self.cell.starts_with("control.")
+    }
+}
+
 /// Quantiles of waits, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct WaitMs {

@@ -7,7 +7,7 @@
 use anyhow::{Context, bail};
 
 use super::{measured, place_of_wait, same_cell};
-use crate::outcome::{CellOutcome, CellState, SideOutcome};
+use crate::outcome::{CellOutcome, CellState};
 use crate::store::Reference;
 
 /// Begins the generated block.
@@ -70,26 +70,51 @@ fn footnote(references: &[Reference]) -> String {
             lines.push(line);
         }
     }
-    format!("({}; the time is the longest wait of all trials.)\n", lines.join("; "))
+    format!("({}; each probe waits once a trial.)\n", lines.join("; "))
 }
 
-/// Cells of one backing that both sides show the same of.
+/// Cells of one backing of which both sides show the same: a product of names,
+/// windows and probes.
 struct Group<'a> {
-    window: u32,
-    probe: &'a str,
-    cells: Vec<(&'a CellOutcome, Option<&'a CellOutcome>)>,
+    names: Vec<&'a str>,
+    windows: Vec<u32>,
+    probes: Vec<&'a str>,
+    baseline: Vec<&'a CellOutcome>,
+    patched: Vec<&'a CellOutcome>,
 }
 
-impl Group<'_> {
-    fn takes(&self, cell: &CellOutcome, patched: Option<&CellOutcome>) -> bool {
-        let state = |cell: Option<&CellOutcome>| cell.map(|cell| cell.state);
-        self.window == cell.window
-            && self.probe == cell.probe
-            && self.cells.first().is_some_and(|(first, first_patched)| {
-                backing(&first.cell) == backing(&cell.cell)
-                    && first.state == cell.state
-                    && state(*first_patched) == state(patched)
-            })
+impl<'a> Group<'a> {
+    fn of(cell: &'a CellOutcome, patched: Option<&'a CellOutcome>) -> Self {
+        Self {
+            names: vec![&cell.cell],
+            windows: vec![cell.window],
+            probes: vec![&cell.probe],
+            baseline: vec![cell],
+            patched: patched.into_iter().collect(),
+        }
+    }
+
+    /// What both sides show, and of which backing: groups that differ here are
+    /// never one row.
+    fn shown(&self) -> (Option<&str>, Option<CellState>, Option<CellState>) {
+        let state = |cells: &[&CellOutcome]| cells.first().map(|cell| cell.state);
+        (self.names.first().map(|name| backing(name)), state(&self.baseline), state(&self.patched))
+    }
+
+    fn join(&mut self, other: Self) {
+        append(&mut self.names, other.names);
+        append(&mut self.windows, other.windows);
+        append(&mut self.probes, other.probes);
+        self.baseline.extend(other.baseline);
+        self.patched.extend(other.patched);
+    }
+}
+
+fn append<T: PartialEq>(to: &mut Vec<T>, from: Vec<T>) {
+    for value in from {
+        if !to.contains(&value) {
+            to.push(value);
+        }
     }
 }
 
@@ -100,52 +125,58 @@ fn backing(cell: &str) -> &str {
 fn groups(reference: &Reference) -> Vec<Group<'_>> {
     let side = |name: &str| reference.sides.iter().find(|side| side.side == name);
     let (Some(baseline), patched) = (side("baseline"), side("patched")) else { return Vec::new() };
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    for cell in baseline.cells.iter().filter(|cell| measured(cell) && !cell.cell.starts_with("control.")) {
-        let patched = patched.and_then(|side| same_cell(side, cell));
-        match groups.iter_mut().find(|group| group.takes(cell, patched)) {
-            Some(group) => group.cells.push((cell, patched)),
-            None => groups.push(Group { window: cell.window, probe: &cell.probe, cells: vec![(cell, patched)] }),
+    let cells = baseline.cells.iter().filter(|cell| measured(cell) && !cell.is_control());
+    let single = cells.map(|cell| Group::of(cell, patched.and_then(|side| same_cell(side, cell)))).collect();
+    // One dimension at a time, so that a group stays a product.
+    let named = merged(single, |one, other| one.windows == other.windows && one.probes == other.probes);
+    let probed = merged(named, |one, other| one.windows == other.windows && one.names == other.names);
+    merged(probed, |one, other| one.probes == other.probes && one.names == other.names)
+}
+
+fn merged<'a>(groups: Vec<Group<'a>>, alike: impl Fn(&Group<'a>, &Group<'a>) -> bool) -> Vec<Group<'a>> {
+    let mut merged: Vec<Group<'a>> = Vec::new();
+    for group in groups {
+        match merged.iter_mut().find(|other| other.shown() == group.shown() && alike(other, &group)) {
+            Some(other) => other.join(group),
+            None => merged.push(group),
         }
     }
-    groups
+    merged
 }
 
 fn row(reference: &Reference, group: &Group<'_>) -> String {
-    let baseline: Vec<&CellOutcome> = group.cells.iter().map(|(cell, _)| *cell).collect();
-    let patched: Vec<&CellOutcome> = group.cells.iter().filter_map(|(_, cell)| *cell).collect();
+    let windows: Vec<String> = group.windows.iter().map(ToString::to_string).collect();
     format!(
         "| {} | {} | {} | {} | {} | {} | {} |\n",
         reference.version,
-        names(reference, &baseline),
-        group.window,
-        group.probe,
-        told(&baseline),
-        told(&patched),
-        holder(&baseline),
+        names(reference, group),
+        windows.join(", "),
+        group.probes.join(", "),
+        told(&group.baseline),
+        told(&group.patched),
+        holder(&group.baseline),
     )
 }
 
 /// `anon.*` if the group has all cells of its backing, else their names.
-fn names(reference: &Reference, cells: &[&CellOutcome]) -> String {
-    let Some(first) = cells.first() else { return String::new() };
-    let alike = |cell: &&CellOutcome| {
-        backing(&cell.cell) == backing(&first.cell) && cell.window == first.window && cell.probe == first.probe
-    };
-    let baseline = reference.sides.iter().find(|side| side.side == "baseline");
-    let all = baseline.map_or(0, |side: &SideOutcome| side.cells.iter().filter(alike).count());
-    if all == cells.len() && all > 1 {
-        return format!("`{}.*`", backing(&first.cell));
+fn names(reference: &Reference, group: &Group<'_>) -> String {
+    let (Some(of), ..) = group.shown() else { return String::new() };
+    let mut all: Vec<&str> = Vec::new();
+    for side in &reference.sides {
+        append(&mut all, side.cells.iter().map(|cell| cell.cell.as_str()).filter(|cell| backing(cell) == of).collect());
     }
-    cells.iter().map(|cell| format!("`{}`", cell.cell)).collect::<Vec<_>>().join(", ")
+    if all.len() > 1 && all.iter().all(|name| group.names.contains(name)) {
+        return format!("`{of}.*`");
+    }
+    group.names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 fn told(cells: &[&CellOutcome]) -> String {
     let Some(first) = cells.first() else { return "-".to_owned() };
-    let trials: u32 = cells.iter().map(|cell| cell.n).sum();
+    let waits: u32 = cells.iter().map(|cell| cell.n).sum();
     let longest = cells.iter().map(|cell| cell.wait_ms.max).max_by(f64::total_cmp).unwrap_or_default();
     let state = if first.state == CellState::Released { "released".to_owned() } else { format!("**{}**", first.state) };
-    format!("{state}, {trials} trials, {longest:.1} ms")
+    format!("{state}, {waits} waits, at most {longest:.1} ms")
 }
 
 /// The innermost two symbols of each different stack.

@@ -10,7 +10,7 @@
 //!
 //! Owns: layout and colours. Must not: print; the caller does.
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, TableComponent, presets};
 
 use super::{measured, place_of_wait, same_cell};
 use crate::outcome::{CellOutcome, CellState, Outcome, SideOutcome, TargetOutcome};
@@ -63,7 +63,7 @@ pub fn render(outcome: &Outcome, look: Look) -> String {
     for target in &outcome.targets {
         if target.sides.iter().any(|side| !side.cells.is_empty()) {
             let (name, version) = (&target.target, &target.version);
-            text += &format!("\n{name} ({version})\n{}\n{}", table(target, look), holders(target));
+            text += &format!("\n{name} ({version})\n{}{}", trimmed(&table(target, look)), holders(target));
         }
     }
     if !outcome.reasons.is_empty() {
@@ -91,7 +91,7 @@ fn side_summary(side: &SideOutcome) -> String {
     if side.verdict != Verdict::Pass {
         return format!("{} {}", side.side, side.verdict);
     }
-    let faults = || side.cells.iter().filter(|cell| measured(cell) && !cell.cell.starts_with("control."));
+    let faults = || side.cells.iter().filter(|cell| measured(cell) && !cell.is_control());
     let held = faults().filter(|cell| cell.state != CellState::Released).count();
     format!("{} {held} of {} held", side.side, faults().count())
 }
@@ -99,6 +99,8 @@ fn side_summary(side: &SideOutcome) -> String {
 fn table(target: &TargetOutcome, look: Look) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    // One line below the head, none between rows: the eye runs down a column.
+    table.remove_style(TableComponent::HorizontalLines).remove_style(TableComponent::MiddleIntersections);
     table.set_width(look.width.unwrap_or(u16::MAX));
     if look.color {
         table.enforce_styling();
@@ -119,6 +121,11 @@ fn table(target: &TargetOutcome, look: Look) -> Table {
         table.add_row(row);
     }
     table
+}
+
+/// Without the blanks that fill a last column.
+fn trimmed(table: &Table) -> String {
+    table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
 }
 
 /// Every cell that some side has, in the order of its first appearance, with what
@@ -158,11 +165,13 @@ fn milliseconds(value: Option<f64>) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
-/// Each stack that held a lock, once, with the cells that it was seen in.
+/// Each stack that held a lock, once, with the cells that it was seen in. Not those
+/// of the controls: who holds the lock there is known.
 fn holders(target: &TargetOutcome) -> String {
     let mut stacks: Vec<(&str, &[String], Vec<String>)> = Vec::new();
     for side in &target.sides {
-        for cell in side.cells.iter().filter(|cell| matches!(cell.state, CellState::Held | CellState::Mixed)) {
+        let held = |cell: &&CellOutcome| matches!(cell.state, CellState::Held | CellState::Mixed);
+        for cell in side.cells.iter().filter(held).filter(|cell| !cell.is_control()) {
             let name = format!("{}@{}", cell.cell, cell.window);
             match stacks.iter_mut().find(|(of, stack, _)| *of == side.side && *stack == cell.holder) {
                 Some((.., cells)) if cells.contains(&name) => {}

@@ -45,9 +45,17 @@ fn what_is_expected_passes_on_every_target() {
 fn each_mutated_run_has_its_exit_code() {
     let table: [(Mutation, u8, &str); 10] = [
         // The series emptied: the patched kernel is the stock one.
-        (|boots, _| boots[1].1 = boots[0].1.clone(), 100, "patched anon.sync.read@1 writer shows held"),
+        (
+            |boots, _| boots[1].1 = boots[0].1.clone(),
+            100,
+            "patched anon.sync.read@1 (writer, reader), anon.sync.write@1 (writer, reader), ",
+        ),
         // The kernel under test never had the defect.
-        (|boots, _| boots[0].1 = boots[1].1.clone(), 104, "baseline anon.sync.read@1 writer shows released"),
+        (
+            |boots, _| boots[0].1 = boots[1].1.clone(),
+            104,
+            "anon.apf-halt.write@1 (writer, reader) shows released, expected is held",
+        ),
         // One trial is enough to disprove a series.
         (
             |boots, _| {
@@ -58,7 +66,7 @@ fn each_mutated_run_has_its_exit_code() {
                 });
             },
             100,
-            "patched shmem.sync.write@8 writer shows mixed",
+            "patched shmem.sync.write@8 (writer, reader) shows mixed",
         ),
         (
             |boots, _| {
@@ -69,7 +77,7 @@ fn each_mutated_run_has_its_exit_code() {
                 });
             },
             104,
-            "baseline shmem.sync.write@8 writer shows mixed",
+            "baseline shmem.sync.write@8 (writer, reader) shows mixed",
         ),
         // A crash is worse than a lock that was held.
         (
@@ -104,7 +112,7 @@ fn each_mutated_run_has_its_exit_code() {
                 });
             },
             125,
-            "patched anon.sync.read@1 writer is released, but with a median wait of 5.0 ms",
+            "patched anon.sync.read@1 (writer) is released, but with a median wait of 5.0 ms",
         ),
         (
             |boots, plan| {
@@ -112,7 +120,7 @@ fn each_mutated_run_has_its_exit_code() {
                 each_sample(&mut boots[0].1, "anon.sync.read@1", |it| it.probes[0].wait_ms = late);
             },
             125,
-            "baseline anon.sync.read@1 writer waited 89.0 ms at most",
+            "baseline anon.sync.read@1 (writer) waited 89.0 ms at most",
         ),
         (|boots, _| boots[0].1.frames.truncate(20), 103, "baseline: the frames end without a bye"),
     ];
