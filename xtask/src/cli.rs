@@ -1,2 +1,198 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! the command line.
+//! The command line.
+//!
+//! Owns: names, defaults and help texts of all arguments. Must not: do anything
+//! with them; one file a subcommand in `cmd` does.
+
+use clap::{Args, Parser, Subcommand};
+use selftests::plan::{HOLD_MS, TRIALS};
+
+/// The target that `test` takes if none is named.
+pub const DEFAULT_TARGET: &str = "v6.1";
+
+/// Does a KVM guest fault that waits for IO make others wait for mmap_lock?
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    after_help = EXIT_CODES,
+    after_long_help = EXIT_CODES,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  every cell showed what the target expects
+    2  the command line, or a target.toml, makes no sense
+    4  a target or a filter selects nothing
+  100  a patched kernel held the lock where it must release it
+  101  a kernel does not build
+  102  a series does not apply
+  103  a kernel crashed or hung
+  104  invalid: a control failed, or the baseline did not show what is expected
+  110  the host, a tool or the network failed: nothing is said about the kernel
+  125  not enough evidence either way
+  130  interrupted";
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build a kernel without and with its series, boot both, and compare
+    Test(TestArgs),
+    /// Say what this machine lacks, and how to get it
+    Doctor(DoctorArgs),
+    /// Measure this tool's own budgets: builds, boots, overhead
+    Bench(BenchArgs),
+    /// Judge the record of a run again, without a kernel
+    Judge(JudgeArgs),
+}
+
+/// `cargo xtask test`.
+#[derive(Debug, Args)]
+#[command(after_long_help = TEST_EXAMPLES)]
+pub struct TestArgs {
+    /// A folder of patches/, e.g. v6.1 or v7.3 [default: v6.1, or none with --linux]
+    pub target: Option<String>,
+
+    /// Take the kernel from here instead of the package archive
+    ///
+    /// A git clone (its checkout, index and refs stay untouched), a directory, or a .tar.xz, .tar.gz or .tar.zst.
+    /// REV is any revision of a clone; without it, its HEAD. With a TARGET the target's series is applied to it and
+    /// its expectations hold; without one the tree is only measured.
+    #[arg(long, value_name = "PATH[@REV]")]
+    pub linux: Option<String>,
+
+    /// Boot only this side; may be given twice [default: both]
+    #[arg(long, value_name = "SIDE", value_parser = ["baseline", "patched"])]
+    pub side: Vec<String>,
+
+    /// Measure only cells that match, e.g. 'anon.*' or 'shmem.sync.read@1'; may be given often
+    ///
+    /// The two controls always run: without them nothing is proved. `selftests --list` names all cells.
+    #[arg(long, value_name = "GLOB")]
+    pub cell: Vec<String>,
+
+    /// Trials of each cell
+    #[arg(long, value_name = "N", default_value_t = TRIALS, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub trials: u32,
+
+    /// Withhold each IO for at most this many milliseconds
+    ///
+    /// A hold ends at once when nobody waits any more. On a busy host a longer hold tells held from late more clearly.
+    #[arg(long, value_name = "MS", default_value_t = HOLD_MS, value_parser = clap::value_parser!(u32).range(10..=60_000))]
+    pub hold: u32,
+
+    /// How the virtual machine runs
+    ///
+    /// `auto` boots a canary: KVM only if that is fast and offers nesting, else emulation (TCG). The states are right at
+    /// any speed.
+    #[arg(long, value_name = "ACCEL", default_value = "auto", value_parser = ["auto", "tcg", "kvm"])]
+    pub accel: String,
+
+    /// Install what is missing without asking
+    #[arg(long, short)]
+    pub yes: bool,
+
+    /// Print the result as one JSON object on standard output, and nothing else there
+    #[arg(long)]
+    pub json: bool,
+
+    /// No progress on standard error
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+const TEST_EXAMPLES: &str = "\
+Examples:
+  cargo xtask test                        Linux 6.1 from the package archive, both sides
+  cargo xtask test v7.3 --cell 'shmem.*'  only memfd-backed guests, on 7.3
+  cargo xtask test --linux ~/linux@v6.9   what does this tree do?
+  cargo xtask test v6.1 --linux ~/linux   does our 6.1 series cure this tree?";
+
+/// `cargo xtask doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Install what is missing without asking
+    #[arg(long, short)]
+    pub yes: bool,
+
+    /// Print the findings as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cargo xtask bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// A folder of patches/
+    #[arg(default_value = DEFAULT_TARGET)]
+    pub target: String,
+
+    /// Print the ratios as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cargo xtask judge`.
+#[derive(Debug, Args)]
+pub struct JudgeArgs {
+    /// A folder, or an id below results/runs [default: the newest run]
+    pub run: Option<String>,
+
+    /// Print the result as one JSON object on standard output, and nothing else there
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl TestArgs {
+    /// The target that is asked for; `None` if a tree is to be measured by itself.
+    #[must_use]
+    pub fn target(&self) -> Option<&str> {
+        match (&self.target, &self.linux) {
+            (Some(target), _) => Some(target),
+            (None, Some(_)) => None,
+            (None, None) => Some(DEFAULT_TARGET),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_tree_of_arguments_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let cli = Cli::try_parse_from(["xtask", "test"]).unwrap();
+        let Command::Test(args) = cli.command else { panic!("not test") };
+        assert_eq!((args.trials, args.hold, args.target()), (TRIALS, HOLD_MS, Some(DEFAULT_TARGET)));
+        let help = Cli::command().find_subcommand_mut("test").unwrap().render_long_help().to_string();
+        assert!(help.contains(&format!("default: {DEFAULT_TARGET}")), "{help}");
+    }
+
+    #[test]
+    fn a_tree_without_target_has_no_target() {
+        let cli = Cli::try_parse_from(["xtask", "test", "--linux", "/src/linux@v6.9"]).unwrap();
+        let Command::Test(args) = cli.command else { panic!("not test") };
+        assert_eq!((args.target(), args.linux.as_deref()), (None, Some("/src/linux@v6.9")));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for words in [["--trials", "0"], ["--hold", "1"], ["--side", "patchd"], ["--accel", "fast"]] {
+            assert!(Cli::try_parse_from(["xtask", "test"].iter().chain(&words)).is_err(), "{words:?}");
+        }
+    }
+}

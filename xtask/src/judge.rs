@@ -1,2 +1,197 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! from transcripts to a verdict (pure).
+//! From transcripts to a verdict. Pure: values in, values out, so that a stored
+//! run can be judged again and gives the same answer.
+//!
+//! ```text
+//! Transcript ─side→ SideOutcome ─target→ TargetOutcome ─outcome→ Outcome
+//! ```
+//!
+//! Owns: what counts as evidence. A side starts as `crashed`, and only a complete
+//! sequence of frames from a guest that ended by itself improves it. Of everything
+//! that is wrong the worst is the verdict, in [`Verdict`]'s order: a crash beats
+//! an invalid control, which beats a held lock, which beats a lack of evidence;
+//! all reasons are kept, the decisive ones first.
+//!
+//! Two kinds of rules, which must not be mixed up. *States* (held, released) rest
+//! on stacks and on what returned during the hold; they are right at any speed and
+//! alone decide between pass, fail and invalid. *Sizes* (a wait in milliseconds)
+//! depend on the host's load, and can only turn a pass into `inconclusive`.
+//!
+//! Must not: read files, or render.
+
+mod cell;
+mod compare;
+mod ending;
+mod lockwait;
+mod sequence;
+
+use selftests::cell::{Cell, Control, Situation};
+use selftests::plan::Plan;
+
+use crate::error::Error;
+use crate::outcome::{CellOutcome, CellState, Outcome, SCHEMA, SideOutcome, TargetOutcome};
+use crate::target::{Target, Tolerate};
+use crate::transcript::Transcript;
+use crate::verdict::Verdict;
+
+pub use compare::{HELD_SHARE, RELEASED_SHARE};
+
+/// A reason with the verdict that it allows at best.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Reason {
+    verdict: Verdict,
+    text: String,
+}
+
+impl Reason {
+    fn new(verdict: Verdict, text: impl Into<String>) -> Self {
+        Self { verdict, text: text.into() }
+    }
+}
+
+/// The worst verdict of all reasons, and their texts, worst first.
+fn fold(mut reasons: Vec<Reason>) -> (Verdict, Vec<String>) {
+    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.verdict));
+    let verdict = reasons.first().map_or(Verdict::Pass, |reason| reason.verdict);
+    let mut texts: Vec<String> = Vec::new();
+    for reason in reasons {
+        if !texts.contains(&reason.text) {
+            texts.push(reason.text);
+        }
+    }
+    (verdict, texts)
+}
+
+/// Judges one boot by itself. `pass` here means: the evidence is complete and
+/// sound, whatever the cells showed. `plan` is what the boot was asked for,
+/// `tolerate` the target's known console findings (empty for a foreign tree).
+#[must_use]
+pub fn side(side: &str, transcript: &Transcript, plan: &Plan, tolerate: &[Tolerate]) -> SideOutcome {
+    let read = sequence::read(&transcript.frames, plan);
+    let cells: Vec<CellOutcome> = read.records.iter().flat_map(|record| cell::judge(record, plan)).collect();
+    let controls = controls(&cells);
+
+    let mut reasons = ending::judge(transcript, tolerate);
+    reasons.extend(read.fault);
+    if reasons.is_empty() {
+        // Only a whole sequence can be invalid: of a broken one it is already known
+        // that it proves nothing.
+        for broken in cells.iter().filter(|cell| cell.state == CellState::Broken) {
+            let why = broken.reason.as_deref().unwrap_or("for no stated reason");
+            reasons.push(Reason::new(Verdict::Invalid, format!("{}@{}: {why}", broken.cell, broken.window)));
+        }
+        reasons.extend(controls.iter().map(|why| Reason::new(Verdict::Invalid, why.clone())));
+    }
+    let (verdict, reasons) = fold(reasons);
+    SideOutcome {
+        side: side.to_owned(),
+        boot_ms: transcript.boot_ms.unwrap_or(0),
+        controls_ok: controls.is_empty(),
+        cells,
+        verdict,
+        reasons,
+    }
+}
+
+/// What is wrong with the controls; empty if both were seen as they must be: the
+/// writer waited in all trials of one and in none of the other.
+fn controls(cells: &[CellOutcome]) -> Vec<String> {
+    [(Control::Held, CellState::Held), (Control::Released, CellState::Released)]
+        .into_iter()
+        .filter_map(|(control, wanted)| {
+            let name = Cell { situation: Situation::Control(control), window: 1 }.name();
+            let seen = cells.iter().find(|cell| cell.cell == name && cell.probe == "writer");
+            match seen {
+                Some(cell) if cell.state == wanted => None,
+                Some(cell) => Some(format!(
+                    "{name} shows {} where it must show {wanted}: this boot cannot tell held from released",
+                    cell.state
+                )),
+                None => Some(format!("{name} was not measured: this boot cannot tell held from released")),
+            }
+        })
+        .collect()
+}
+
+/// Compares the boots of a target with what its `target.toml` expects.
+///
+/// A state that differs on `baseline` is `invalid` (104): the instrument or the
+/// expectation is wrong. `held` or `mixed` where another side must release is
+/// `fail` (100): one trial with the lock held disproves the series. `released`
+/// where another side is expected to hold is `invalid`: `target.toml` is out of
+/// date. An undeclared skip is `invalid`. Sizes, and a selection of cells in which
+/// nothing but controls was measured, give `inconclusive` (125).
+#[must_use]
+pub fn target(target: &Target, version: &str, sides: Vec<SideOutcome>, plan: &Plan) -> TargetOutcome {
+    let mut reasons = own_reasons(&sides);
+    for side in sides.iter().filter(|side| side.verdict == Verdict::Pass) {
+        reasons.extend(compare::with_target(target, side, plan));
+    }
+    if sides.is_empty() {
+        reasons.push(Reason::new(Verdict::Inconclusive, "no side was run"));
+    }
+    let (verdict, reasons) = fold(reasons);
+    TargetOutcome { target: target.name.clone(), version: version.to_owned(), verdict, sides, reasons }
+}
+
+/// Judges a tree that is no target: nobody says what it must show, so that `pass`
+/// means that it was measured, and the table is the answer. A cell in which trials
+/// disagree, or nothing but skips, is `inconclusive`.
+#[must_use]
+pub fn tree(name: &str, version: &str, sides: Vec<SideOutcome>) -> TargetOutcome {
+    let mut reasons = own_reasons(&sides);
+    for side in sides.iter().filter(|side| side.verdict == Verdict::Pass) {
+        reasons.extend(compare::without_target(side));
+    }
+    if sides.is_empty() {
+        reasons.push(Reason::new(Verdict::Inconclusive, "no side was run"));
+    }
+    let (verdict, reasons) = fold(reasons);
+    TargetOutcome { target: name.to_owned(), version: version.to_owned(), verdict, sides, reasons }
+}
+
+/// A target that stopped with an error: what was judged before stays in the
+/// result. `None` for errors that are about the command line and no result at all.
+#[must_use]
+pub fn stopped(name: &str, version: &str, sides: Vec<SideOutcome>, error: &Error) -> Option<TargetOutcome> {
+    Some(ended_early(name, version, sides, error.verdict()?, &error.to_string()))
+}
+
+/// As [`stopped`], from what a record keeps of the error.
+#[must_use]
+pub fn ended_early(
+    name: &str,
+    version: &str,
+    sides: Vec<SideOutcome>,
+    verdict: Verdict,
+    message: &str,
+) -> TargetOutcome {
+    let mut reasons = own_reasons(&sides);
+    reasons.push(Reason::new(verdict, message));
+    let (verdict, reasons) = fold(reasons);
+    TargetOutcome { target: name.to_owned(), version: version.to_owned(), verdict, sides, reasons }
+}
+
+fn own_reasons(sides: &[SideOutcome]) -> Vec<Reason> {
+    let said = |side: &SideOutcome| {
+        let why = if side.reasons.is_empty() { vec!["for no stated reason".to_owned()] } else { side.reasons.clone() };
+        why.into_iter().map(|why| Reason::new(side.verdict, format!("{}: {why}", side.side))).collect::<Vec<_>>()
+    };
+    sides.iter().filter(|side| side.verdict != Verdict::Pass).flat_map(said).collect()
+}
+
+/// The whole invocation: the worst of its targets. No target at all is
+/// `inconclusive`, never a pass; the caller should have refused it before.
+#[must_use]
+pub fn outcome(accel: &str, targets: Vec<TargetOutcome>, run: Option<String>) -> Outcome {
+    let verdict = targets.iter().map(|target| target.verdict).max().unwrap_or(Verdict::Inconclusive);
+    let said = |target: &TargetOutcome| {
+        let reasons = target.reasons.iter().map(|reason| format!("{}: {reason}", target.target));
+        reasons.map(|text| Reason::new(target.verdict, text)).collect::<Vec<_>>()
+    };
+    let (_, mut reasons) = fold(targets.iter().flat_map(said).collect());
+    if targets.is_empty() {
+        reasons.push("nothing was measured".to_owned());
+    }
+    Outcome { schema: SCHEMA, verdict, exit: verdict.exit_code(), accel: accel.to_owned(), targets, run, reasons }
+}

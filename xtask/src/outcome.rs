@@ -91,6 +91,14 @@ pub struct CellOutcome {
     pub reason: Option<String>,
 }
 
+impl CellOutcome {
+    /// Is this one of the two controls, of which every kernel shows the same?
+    #[must_use]
+    pub fn is_control(&self) -> bool {
+        self.cell.starts_with("control.")
+    }
+}
+
 /// Quantiles of waits, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct WaitMs {
@@ -117,4 +125,16 @@ pub enum CellState {
     Skipped,
     /// Run, but it proves nothing, for the reason given.
     Broken,
+}
+
+impl std::fmt::Display for CellState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Held => "held",
+            Self::Released => "released",
+            Self::Mixed => "mixed",
+            Self::Skipped => "skipped",
+            Self::Broken => "broken",
+        })
+    }
 }

@@ -1,2 +1,319 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! a target: what `patches/<target>/target.toml` says.
+//! A target: one kernel series with its patches, and what it is expected to show.
+//!
+//! Owns: the value that `patches/<name>/target.toml` becomes, the choice of a
+//! target by name, and where its patches lie. Must not: fetch, apply or build
+//! (`source`, `series`, `kbuild`), or compare with a measurement (`judge`).
+//! Adding a target needs a folder and no Rust.
+
+mod check;
+mod file;
+mod pattern;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use selftests::cell::Probe;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::transcript::Finding;
+
+pub use pattern::{CellGlob, LinePattern};
+
+/// The sides that every target has, in the order in which they are measured.
+pub const SIDES: [&str; 2] = ["baseline", "patched"];
+
+/// The file that makes a folder below `patches/` a target.
+pub const FILE: &str = "target.toml";
+
+/// A kernel series that we keep patches for.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The folder's name, e.g. `v6.1`.
+    pub name: String,
+    /// The folder.
+    pub dir: PathBuf,
+    /// The file's text, kept so that a run's record can be judged again by the
+    /// expectations that it was made with.
+    pub text: String,
+    /// Where the kernel comes from.
+    pub source: Source,
+    /// How it is configured.
+    pub config: Config,
+    /// How `make` is called.
+    pub make: Make,
+    /// What each side shows; the first row that matches counts.
+    pub expect: Vec<Expect>,
+    /// Cells that this kernel may leave out.
+    pub skip: Vec<Skip>,
+    /// Console findings that this kernel is known for.
+    pub tolerate: Vec<Tolerate>,
+}
+
+/// Where the kernel's source comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Which of the ways.
+    pub kind: SourceKind,
+    /// The upstream series that the obtained version must belong to, e.g. `6.1`.
+    pub series: String,
+    /// Debian's package, e.g. `linux-source-6.1`; empty for `user`.
+    #[serde(default)]
+    pub package: String,
+    /// Debian's suites that carry it, the newest version of all wins; empty for `user`.
+    #[serde(default)]
+    pub suites: Vec<String>,
+}
+
+/// The ways to get a kernel's source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceKind {
+    /// A binary package that contains a tarball, `linux-source-X.Y`.
+    Binary,
+    /// A source package, of which the `.orig.tar.xz` is taken.
+    Source,
+    /// No registry has it: the user names a tree with `--linux`.
+    User,
+}
+
+/// How the kernel is configured.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What the fragments are merged on.
+    pub base: BaseConfig,
+    /// Names of fragments: `boot` is `kconfigs/boot.config`. Merged in this order.
+    pub fragments: Vec<String>,
+    /// Symbols of the fragments that this version does not have, each with the
+    /// reason: `CONFIG_FOO = "came with 6.4"`.
+    #[serde(default)]
+    pub absent: BTreeMap<String, String>,
+}
+
+/// The smallest configuration that a version can make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BaseConfig {
+    /// `make tinyconfig`, from 3.18 on.
+    Tinyconfig,
+    /// `make allnoconfig`.
+    Allnoconfig,
+}
+
+impl BaseConfig {
+    /// The make target.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tinyconfig => "tinyconfig",
+            Self::Allnoconfig => "allnoconfig",
+        }
+    }
+}
+
+/// How `make` is called.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Make {
+    /// Further arguments of every `make`, e.g. `KCFLAGS=-std=gnu89`.
+    #[serde(default)]
+    pub args: Vec<String>,
+}
+
+/// One row of expectations.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// Over names without the window, e.g. `anon.*`.
+    pub cells: CellGlob,
+    /// Only with this readahead window; all if left out.
+    pub window: Option<u32>,
+    /// Only this probe; all if left out.
+    pub probe: Option<Probe>,
+    /// What each side shows. A map, so that a target may have further sides.
+    pub sides: BTreeMap<String, Expected>,
+    /// Why, in words that a reader of the source can check.
+    pub reason: String,
+}
+
+/// What a cell is expected to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expected {
+    /// The lock is held while the IO is waited for.
+    Held,
+    /// It is not.
+    Released,
+}
+
+impl std::fmt::Display for Expected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Held => "held",
+            Self::Released => "released",
+        })
+    }
+}
+
+/// Cells that this kernel may leave out: a skip that is not declared fails.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Skip {
+    /// Over names without the window.
+    pub cells: CellGlob,
+    /// Only with this readahead window; all if left out.
+    pub window: Option<u32>,
+    /// Why it cannot be measured there.
+    pub reason: String,
+}
+
+/// A console finding that says nothing against this kernel.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tolerate {
+    /// Only findings of this class, e.g. `warning`; all if left out.
+    pub class: Option<String>,
+    /// Only lines in which this regular expression is found; all if left out. One
+    /// of the two must be there.
+    pub pattern: Option<LinePattern>,
+    /// Why it says nothing.
+    pub reason: String,
+}
+
+impl Expect {
+    /// Does the row speak about this cell and probe?
+    #[must_use]
+    pub fn covers(&self, cell: &str, window: u32, probe: &str) -> bool {
+        self.cells.is_match(cell)
+            && self.window.is_none_or(|only| only == window)
+            && self.probe.is_none_or(|only| only.to_string() == probe)
+    }
+}
+
+impl Skip {
+    /// Does the row speak about this cell?
+    #[must_use]
+    pub fn covers(&self, cell: &str, window: u32) -> bool {
+        self.cells.is_match(cell) && self.window.is_none_or(|only| only == window)
+    }
+}
+
+impl Tolerate {
+    /// Does the row speak about this finding?
+    #[must_use]
+    pub fn covers(&self, finding: &Finding) -> bool {
+        self.class.as_ref().is_none_or(|class| *class == finding.class)
+            && self.pattern.as_ref().is_none_or(|pattern| pattern.is_match(&finding.line))
+    }
+}
+
+impl Target {
+    /// Reads and checks the target `name` below the folder `patches`.
+    ///
+    /// # Errors
+    /// [`Error::NothingSelected`] with all names if there is none of that name;
+    /// [`Error::Usage`] with file and line if its file says something that makes no
+    /// sense, or leaves a cell of the catalogue without expectation.
+    pub fn load(patches: &Path, name: &str) -> Result<Self, Error> {
+        let names = Self::names(patches)?;
+        if !names.iter().any(|known| known == name) {
+            let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            let patches = patches.display();
+            return Err(Error::NothingSelected(anyhow!(
+                "no target is named {name:?}; below {patches} there are: {known}"
+            )));
+        }
+        let dir = patches.join(name);
+        let path = dir.join(FILE);
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))
+            .map_err(Error::Usage)?;
+        Self::parse(name, &dir, &text)
+    }
+
+    /// Makes a target of a file's text; `dir` is the folder that the file is in, or
+    /// was in when a record was made.
+    ///
+    /// # Errors
+    /// As [`Target::load`].
+    pub fn parse(name: &str, dir: &Path, text: &str) -> Result<Self, Error> {
+        file::parse(name, dir, text).map_err(Error::Usage)
+    }
+
+    /// The targets below `patches`, oldest kernel first; empty if there is no such
+    /// folder.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn names(patches: &Path) -> anyhow::Result<Vec<String>> {
+        if !patches.exists() {
+            return Ok(Vec::new());
+        }
+        let list = || format!("cannot list {}", patches.display());
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(patches).with_context(list)? {
+            let entry = entry.with_context(list)?;
+            if entry.path().join(FILE).is_file() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        names.sort_by_key(|name| version_key(name));
+        Ok(names)
+    }
+
+    /// The patches that `patched` has more than `baseline`, in the order of their
+    /// names.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn series(&self) -> anyhow::Result<Vec<PathBuf>> {
+        patches_in(&self.dir.join("series"))
+    }
+
+    /// The patches that both sides have: what a current toolchain needs.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn compat(&self) -> anyhow::Result<Vec<PathBuf>> {
+        patches_in(&self.dir.join("compat"))
+    }
+
+    /// The row that says what `side` shows in this cell; `None` if the cell is only
+    /// a declared skip, or the row does not speak about this side.
+    #[must_use]
+    pub fn expected(&self, side: &str, cell: &str, window: u32, probe: &str) -> Option<&Expect> {
+        self.expect.iter().find(|row| row.covers(cell, window, probe)).filter(|row| row.sides.contains_key(side))
+    }
+
+    /// The row that allows this cell to be left out.
+    #[must_use]
+    pub fn declared_skip(&self, cell: &str, window: u32) -> Option<&Skip> {
+        self.skip.iter().find(|row| row.covers(cell, window))
+    }
+}
+
+fn patches_in(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !dir.exists() {
+        return Ok(Vec::new());
+    }
+    let list = || format!("cannot list {}", dir.display());
+    let mut patches = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(list)? {
+        let path = entry.with_context(list)?.path();
+        if path.extension().is_some_and(|extension| extension == "patch") {
+            patches.push(path);
+        }
+    }
+    patches.sort();
+    Ok(patches)
+}
+
+/// `v6.12` sorts behind `v6.1` and before `v7.3`: by its numbers, then as text.
+pub(crate) fn version_key(name: &str) -> (Vec<u32>, String) {
+    let numbers = name.split(|char: char| !char.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
+    (numbers.collect(), name.to_owned())
+}

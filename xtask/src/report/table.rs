@@ -1,2 +1,194 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! table.
+//! An outcome for people at a terminal.
+//!
+//! ```text
+//! summary, one line
+//! one table a target: cell, probe, each side's state, each side's longest wait, hold
+//! who held the lock: each stack once, with its cells
+//! reasons, the worst first: what is read last is what matters
+//! ```
+//!
+//! Owns: layout and colours. Must not: print; the caller does.
+
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, TableComponent, presets};
+
+use super::{measured, place_of_wait, same_cell};
+use crate::outcome::{CellOutcome, CellState, Outcome, SideOutcome, TargetOutcome};
+use crate::verdict::Verdict;
+
+/// Frames of a holder's stack that are shown.
+const STACK_FRAMES: usize = 8;
+
+/// What the output device can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Colours and bold type.
+    pub color: bool,
+    /// Columns; `None` for as many as it takes.
+    pub width: Option<u16>,
+}
+
+impl Look {
+    /// For files, pipes and tests.
+    pub const PLAIN: Self = Self { color: false, width: None };
+
+    /// What standard output can show. `NO_COLOR` with any value that is not empty
+    /// turns colours off.
+    #[must_use]
+    pub fn of_stdout() -> Self {
+        if !console::user_attended() {
+            return Self::PLAIN;
+        }
+        let forbidden = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self {
+            color: !forbidden && console::colors_enabled(),
+            width: console::Term::stdout().size_checked().map(|(_, columns)| columns),
+        }
+    }
+
+    fn paint(self, text: &str, verdict: Verdict) -> String {
+        let style = match verdict {
+            Verdict::Pass => console::Style::new().green(),
+            Verdict::Inconclusive => console::Style::new().yellow(),
+            _ => console::Style::new().red(),
+        };
+        style.bold().force_styling(self.color).apply_to(text).to_string()
+    }
+}
+
+/// The whole text, with a line end.
+#[must_use]
+pub fn render(outcome: &Outcome, look: Look) -> String {
+    let mut text = format!("{}\n", summary(outcome, look));
+    for target in &outcome.targets {
+        if target.sides.iter().any(|side| !side.cells.is_empty()) {
+            let (name, version) = (&target.target, &target.version);
+            text += &format!("\n{name} ({version})\n{}{}", trimmed(&table(target, look)), holders(target));
+        }
+    }
+    if !outcome.reasons.is_empty() {
+        text += &format!("\n{}:\n", look.paint(&outcome.verdict.to_string(), outcome.verdict));
+        for reason in &outcome.reasons {
+            text += &format!("  {}\n", reason.replace('\n', "\n    "));
+        }
+    }
+    text
+}
+
+fn summary(outcome: &Outcome, look: Look) -> String {
+    let verdict = look.paint(&outcome.verdict.to_string().to_uppercase(), outcome.verdict);
+    let mut parts = vec![format!("{verdict} (exit {})", outcome.exit), outcome.accel.clone()];
+    for target in &outcome.targets {
+        let sides: Vec<String> = target.sides.iter().map(side_summary).collect();
+        let sides = if sides.is_empty() { "no side was judged".to_owned() } else { sides.join(", ") };
+        parts.push(format!("{} ({}): {sides}", target.target, target.version));
+    }
+    parts.extend(outcome.run.clone());
+    parts.join(" · ")
+}
+
+fn side_summary(side: &SideOutcome) -> String {
+    if side.verdict != Verdict::Pass {
+        return format!("{} {}", side.side, side.verdict);
+    }
+    let faults = || side.cells.iter().filter(|cell| measured(cell) && !cell.is_control());
+    let held = faults().filter(|cell| cell.state != CellState::Released).count();
+    format!("{} {held} of {} held", side.side, faults().count())
+}
+
+fn table(target: &TargetOutcome, look: Look) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    // One line below the head, none between rows: the eye runs down a column.
+    table.remove_style(TableComponent::HorizontalLines).remove_style(TableComponent::MiddleIntersections);
+    table.set_width(look.width.unwrap_or(u16::MAX));
+    if look.color {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    let sides = &target.sides;
+    let mut head = vec!["cell".to_owned(), "probe".to_owned()];
+    head.extend(sides.iter().map(|side| side.side.clone()));
+    head.extend(sides.iter().map(|side| format!("longest wait, {}", side.side)));
+    head.push("hold".to_owned());
+    table.set_header(head);
+    for (cell, found) in rows(sides) {
+        let mut row = vec![Cell::new(format!("{}@{}", cell.cell, cell.window)), Cell::new(&cell.probe)];
+        row.extend(found.iter().map(|cell| state(*cell)));
+        row.extend(found.iter().map(|cell| milliseconds(cell.map(|cell| cell.wait_ms.max))));
+        row.push(milliseconds(longest_hold(&found)));
+        table.add_row(row);
+    }
+    table
+}
+
+/// Without the blanks that fill a last column.
+fn trimmed(table: &Table) -> String {
+    table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
+}
+
+/// Every cell that some side has, in the order of its first appearance, with what
+/// each side has in its place.
+fn rows(sides: &[SideOutcome]) -> Vec<(&CellOutcome, Vec<Option<&CellOutcome>>)> {
+    let mut rows: Vec<(&CellOutcome, Vec<Option<&CellOutcome>>)> = Vec::new();
+    for (index, side) in sides.iter().enumerate() {
+        for cell in &side.cells {
+            if sides[..index].iter().all(|earlier| same_cell(earlier, cell).is_none()) {
+                rows.push((cell, sides.iter().map(|side| same_cell(side, cell)).collect()));
+            }
+        }
+    }
+    rows
+}
+
+fn longest_hold(found: &[Option<&CellOutcome>]) -> Option<f64> {
+    let holds = found.iter().flatten().filter(|cell| measured(cell)).map(|cell| cell.hold_ms);
+    holds.max_by(f64::total_cmp)
+}
+
+fn state(cell: Option<&CellOutcome>) -> Cell {
+    let Some(cell) = cell else { return Cell::new("-") };
+    let text = if measured(cell) { format!("{} {}", cell.state, cell.n) } else { cell.state.to_string() };
+    let (color, bold) = match cell.state {
+        CellState::Held => (Color::Red, true),
+        CellState::Released => (Color::Green, false),
+        CellState::Mixed | CellState::Broken => (Color::Yellow, true),
+        CellState::Skipped => (Color::DarkGrey, false),
+    };
+    let cell = Cell::new(text).fg(color);
+    if bold { cell.add_attribute(Attribute::Bold) } else { cell }
+}
+
+fn milliseconds(value: Option<f64>) -> Cell {
+    let text = value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1} ms"));
+    Cell::new(text).set_alignment(CellAlignment::Right)
+}
+
+/// Each stack that held a lock, once, with the cells that it was seen in. Not those
+/// of the controls: who holds the lock there is known.
+fn holders(target: &TargetOutcome) -> String {
+    let mut stacks: Vec<(&str, &[String], Vec<String>)> = Vec::new();
+    for side in &target.sides {
+        let held = |cell: &&CellOutcome| matches!(cell.state, CellState::Held | CellState::Mixed);
+        for cell in side.cells.iter().filter(held).filter(|cell| !cell.is_control()) {
+            let name = format!("{}@{}", cell.cell, cell.window);
+            match stacks.iter_mut().find(|(of, stack, _)| *of == side.side && *stack == cell.holder) {
+                Some((.., cells)) if cells.contains(&name) => {}
+                Some((.., cells)) => cells.push(name),
+                None => stacks.push((&side.side, &cell.holder, vec![name])),
+            }
+        }
+    }
+    let mut text = String::new();
+    for (side, stack, cells) in stacks {
+        text += &format!("\nheld on {side} ({}) by\n", cells.join(", "));
+        for symbol in place_of_wait(stack, STACK_FRAMES) {
+            text += &format!("    {symbol}\n");
+        }
+        if stack.len() > STACK_FRAMES {
+            text += "    …\n";
+        }
+    }
+    text
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What a sound boot showed against what its target expects.
+//!
+//! Owns: the table state × expectation → verdict, and the two rules about sizes.
+//! Must not: see a boot whose evidence is incomplete.
+
+use selftests::plan::Plan;
+
+use super::Reason;
+use crate::outcome::{CellOutcome, CellState, SideOutcome};
+use crate::target::{Expected, Target};
+use crate::verdict::Verdict;
+
+/// A held lock is held for the whole hold: the writer's longest wait is at least
+/// this share of it. Less means that the writer came late, and that the hold is
+/// too short for this host.
+pub const HELD_SHARE: f64 = 0.9;
+
+/// A released lock is released at once: the median wait on a side that must
+/// release is below this share of the nominal hold. On an idle host it is 1 to 3 %
+/// under emulation; more says that the host is loaded or that something else is
+/// waited for, not that the lock was held.
+pub const RELEASED_SHARE: f64 = 0.05;
+
+/// The side whose states are facts about a stock kernel.
+const BASELINE: &str = "baseline";
+
+/// A finding about one cell, kept apart from its place so that cells of which the
+/// same is to be said share one line.
+struct Difference {
+    verdict: Verdict,
+    cell: String,
+    probe: String,
+    text: String,
+}
+
+impl Difference {
+    fn new(verdict: Verdict, cell: &CellOutcome, text: String) -> Self {
+        Self { verdict, cell: format!("{}@{}", cell.cell, cell.window), probe: cell.probe.clone(), text }
+    }
+}
+
+pub(super) fn with_target(target: &Target, side: &SideOutcome, plan: &Plan) -> Vec<Reason> {
+    let differences = faults(side).filter_map(|cell| expectation(target, &side.side, cell, plan)).collect();
+    grouped(&side.side, differences).into_iter().chain(nothing_measured(side)).collect()
+}
+
+pub(super) fn without_target(side: &SideOutcome) -> Vec<Reason> {
+    let mixed = faults(side).filter(|cell| cell.state == CellState::Mixed);
+    let disagree = |cell| Difference::new(Verdict::Inconclusive, cell, "has trials that disagree".to_owned());
+    grouped(&side.side, mixed.map(disagree).collect()).into_iter().chain(nothing_measured(side)).collect()
+}
+
+fn faults(side: &SideOutcome) -> impl Iterator<Item = &CellOutcome> {
+    side.cells.iter().filter(|cell| !cell.is_control())
+}
+
+/// One reason for all cells of which the same is to be said: `patched
+/// anon.sync.read@1 (writer, reader), … shows held, …`.
+fn grouped(side: &str, differences: Vec<Difference>) -> Vec<Reason> {
+    let mut groups: Vec<(Verdict, String, Vec<(String, Vec<String>)>)> = Vec::new();
+    for Difference { verdict, cell, probe, text } in differences {
+        let index = groups.iter().position(|(of, said, _)| *of == verdict && *said == text).unwrap_or_else(|| {
+            groups.push((verdict, text, Vec::new()));
+            groups.len() - 1
+        });
+        let places = &mut groups[index].2;
+        match places.last_mut().filter(|(last, _)| *last == cell) {
+            Some((_, probes)) => probes.push(probe),
+            None => places.push((cell, vec![probe])),
+        }
+    }
+    let place = |(cell, probes): (String, Vec<String>)| format!("{cell} ({})", probes.join(", "));
+    let reason = |(verdict, text, places): (Verdict, String, Vec<_>)| {
+        let places: Vec<String> = places.into_iter().map(place).collect();
+        Reason::new(verdict, format!("{side} {} {text}", places.join(", ")))
+    };
+    groups.into_iter().map(reason).collect()
+}
+
+fn nothing_measured(side: &SideOutcome) -> Option<Reason> {
+    let measured = faults(side).any(|cell| cell.state != CellState::Skipped);
+    (!measured).then(|| Reason::new(Verdict::Inconclusive, format!("{}: nothing but controls was measured", side.side)))
+}
+
+fn expectation(target: &Target, side: &str, cell: &CellOutcome, plan: &Plan) -> Option<Difference> {
+    let differs = |verdict, text: String| Some(Difference::new(verdict, cell, text));
+    if cell.state == CellState::Skipped {
+        if target.declared_skip(&cell.cell, cell.window).is_some() {
+            return None;
+        }
+        let why = cell.reason.as_deref().unwrap_or("for no stated reason");
+        return differs(Verdict::Invalid, format!("was skipped, and target.toml declares no skip: {why}"));
+    }
+    let row = target.expected(side, &cell.cell, cell.window, &cell.probe);
+    let Some((row, expected)) = row.and_then(|row| row.sides.get(side).map(|expected| (row, *expected))) else {
+        return differs(Verdict::Invalid, format!("shows {}, and target.toml expects nothing of it", cell.state));
+    };
+    let (state, reason) = (cell.state, &row.reason);
+    let text = |hint: &str| format!("shows {state}, expected is {expected}{hint} ({reason})");
+    match (expected, state) {
+        (Expected::Held, CellState::Held) => late_writer(cell, plan),
+        (Expected::Released, CellState::Released) if side == BASELINE => None,
+        (Expected::Released, CellState::Released) => slow_release(cell, plan),
+        _ if side == BASELINE => differs(Verdict::Invalid, text("")),
+        (Expected::Released, _) => differs(Verdict::Fail, text("")),
+        (Expected::Held, _) => differs(Verdict::Invalid, text("; if that is right, correct target.toml")),
+    }
+}
+
+/// The reader is started behind the writer, so that only the writer's wait can be
+/// compared with the hold.
+fn late_writer(cell: &CellOutcome, plan: &Plan) -> Option<Difference> {
+    let (hold, wait) = (f64::from(plan.hold_ms), cell.wait_ms.max);
+    let late = cell.probe == "writer" && wait < HELD_SHARE * hold;
+    late.then(|| {
+        let text = format!(
+            "waited {wait:.1} ms at most, less than {:.0} % of the {hold:.0} ms hold: the host is too busy for so \
+             short a hold; raise --hold",
+            HELD_SHARE * 100.0
+        );
+        Difference::new(Verdict::Inconclusive, cell, text)
+    })
+}
+
+fn slow_release(cell: &CellOutcome, plan: &Plan) -> Option<Difference> {
+    let (hold, wait) = (f64::from(plan.hold_ms), cell.wait_ms.median);
+    let slow = wait >= RELEASED_SHARE * hold;
+    slow.then(|| {
+        let text = format!(
+            "is released, but with a median wait of {wait:.1} ms, not below {:.0} % of the {hold:.0} ms hold: the \
+             host is too busy for so short a hold; raise --hold, or look for another wait",
+            RELEASED_SHARE * 100.0
+        );
+        Difference::new(Verdict::Inconclusive, cell, text)
+    })
+}

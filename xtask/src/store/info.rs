@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What a run's record says about how it was made.
+//!
+//! Owns: the format of `run.json`, schema 1: extend it, never rename. Must not:
+//! find any of it out, except the host's own words about itself.
+
+use selftests::plan::Plan;
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::Verdict;
+
+/// Version of `run.json`; a reader refuses a larger one.
+pub(super) const SCHEMA: u32 = 1;
+
+/// One invocation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// Version of this format.
+    pub schema: u32,
+    /// The command line that made it, as words.
+    pub argv: Vec<String>,
+    /// The same, to be typed again.
+    pub replay: String,
+    /// Start, RFC 3339.
+    pub started: String,
+    /// This tool's git revision, if it is known; `-dirty` if files differ from it.
+    #[serde(default)]
+    pub tool: Option<String>,
+    /// The machine that it ran on.
+    pub host: Host,
+    /// `tcg` or `kvm`.
+    pub accel: String,
+    /// What each boot was asked to measure.
+    pub plan: Plan,
+    /// In the order in which they were asked for.
+    pub targets: Vec<TargetInfo>,
+}
+
+/// The machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// `uname -r`.
+    pub kernel: String,
+    /// The CPU's model name.
+    pub cpu: String,
+    /// CPUs that we may use.
+    pub cpus: usize,
+    /// The distribution's own name.
+    pub os: String,
+}
+
+/// One kernel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetInfo {
+    /// The target's name, or a tree's.
+    pub target: String,
+    /// Judged by a `target.toml`; false for a tree without target.
+    pub has_target: bool,
+    /// The exact version obtained.
+    pub version: String,
+    /// Where it came from: package and version, or path@commit.
+    pub origin: String,
+    /// In the order in which they boot.
+    pub sides: Vec<SideInfo>,
+    /// The error that ended it early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stopped>,
+}
+
+/// One side's kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SideInfo {
+    /// `baseline`, `patched` or `tree`.
+    pub side: String,
+    /// Its commit in our repository.
+    pub commit: String,
+    /// `uname -r`.
+    pub release: String,
+    /// The compiler's version line.
+    pub compiler: String,
+    /// The kernel's configuration, a path.
+    pub config: String,
+    /// Of the bootable image.
+    pub kernel_hash: String,
+}
+
+/// An error that ended a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// The verdict that it stands for.
+    pub verdict: Verdict,
+    /// The message.
+    pub message: String,
+}
+
+impl RunInfo {
+    /// A record of now, with no target yet.
+    #[must_use]
+    pub fn new(argv: &[String], accel: &str, plan: &Plan, tool: Option<String>) -> Self {
+        let words = argv.iter().skip(1).map(String::as_str);
+        Self {
+            schema: SCHEMA,
+            argv: argv.to_vec(),
+            replay: shell_words::join(["cargo", "xtask"].into_iter().chain(words)),
+            started: jiff::Timestamp::now().to_string(),
+            tool,
+            host: Host::this(),
+            accel: accel.to_owned(),
+            plan: plan.clone(),
+            targets: Vec::new(),
+        }
+    }
+}
+
+impl Host {
+    /// This machine, as far as it says; what it does not say is empty.
+    #[must_use]
+    pub fn this() -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let value = |text: &str, key: &str, sep: char| {
+            let line = text.lines().find(|line| line.starts_with(key)).and_then(|line| line.split_once(sep));
+            line.map(|(_, value)| value.trim().trim_matches('"').to_owned()).unwrap_or_default()
+        };
+        Self {
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            cpu: value(&read("/proc/cpuinfo"), "model name", ':'),
+            cpus: std::thread::available_parallelism().map_or(1, Into::into),
+            os: value(&read("/etc/os-release"), "PRETTY_NAME", '='),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Reading a run's record back, and judging it again.
+//!
+//! Owns: finding a record by path or id, and turning it into the same values that
+//! the run had. The stored expectations count, not today's: the same record gives
+//! the same outcome.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use serde::de::DeserializeOwned;
+
+use super::info::{RunInfo, SCHEMA, TargetInfo};
+use super::{INFO, OUTCOME, RUNS, TRANSCRIPT, boot_name, target_file};
+use crate::error::Error;
+use crate::judge;
+use crate::outcome::{Outcome, SideOutcome, TargetOutcome};
+use crate::target::Target;
+use crate::transcript::Transcript;
+use crate::verdict::Verdict;
+
+/// The record that `wanted` names: a folder, or an id below results/runs; without
+/// a name the newest.
+///
+/// # Errors
+/// [`Error::NothingSelected`] if there is none.
+pub fn find(checkout: &Path, wanted: Option<&str>) -> Result<PathBuf, Error> {
+    let runs = checkout.join(RUNS);
+    let Some(wanted) = wanted else {
+        let newest = newest(&runs)?;
+        return newest.ok_or_else(|| Error::NothingSelected(anyhow!("there is no run in {}", runs.display())));
+    };
+    let candidates = [PathBuf::from(wanted), checkout.join(wanted), runs.join(wanted)];
+    candidates.into_iter().find(|dir| dir.join(INFO).is_file()).ok_or_else(|| {
+        let runs = runs.display();
+        Error::NothingSelected(anyhow!("{wanted:?} is no record of a run: neither it nor {runs}/{wanted} has a {INFO}"))
+    })
+}
+
+/// Names begin with the time, so that the last by name is the newest.
+fn newest(runs: &Path) -> anyhow::Result<Option<PathBuf>> {
+    if !runs.exists() {
+        return Ok(None);
+    }
+    let list = || format!("cannot list {}", runs.display());
+    let mut newest = None;
+    for entry in std::fs::read_dir(runs).with_context(list)? {
+        let dir = entry.with_context(list)?.path();
+        if dir.join(INFO).is_file() {
+            newest = newest.max(Some(dir));
+        }
+    }
+    Ok(newest)
+}
+
+/// Judges the record in the folder `dir` as if its boots had just ended. A boot
+/// without transcript never ended: that side is `infra`.
+///
+/// # Errors
+/// A file of the record is missing or is not what it should be.
+pub fn judge_again(dir: &Path) -> Result<Outcome, Error> {
+    let info: RunInfo = json(&dir.join(INFO))?;
+    if info.schema > SCHEMA {
+        let (path, schema) = (dir.join(INFO), info.schema);
+        let text = format!("{} has schema {schema}, this xtask reads up to {SCHEMA}: use a newer one", path.display());
+        return Err(Error::Usage(anyhow!(text)));
+    }
+    let targets: Result<Vec<_>, Error> = info.targets.iter().map(|target| one(dir, &info, target)).collect();
+    let run = dir.file_name().map(|id| format!("{RUNS}/{}", id.to_string_lossy()));
+    Ok(judge::outcome(&info.accel, targets?, run))
+}
+
+fn one(dir: &Path, info: &RunInfo, named: &TargetInfo) -> Result<TargetOutcome, Error> {
+    let target = if named.has_target { Some(stored_target(dir, &named.target)?) } else { None };
+    let tolerate = target.as_ref().map(|target| target.tolerate.as_slice()).unwrap_or_default();
+    let mut sides = Vec::new();
+    for side in &named.sides {
+        let path = dir.join(boot_name(&named.target, &side.side)?).join(TRANSCRIPT);
+        if path.is_file() {
+            sides.push(judge::side(&side.side, &json::<Transcript>(&path)?, &info.plan, tolerate));
+        } else if named.stopped.is_none() {
+            sides.push(never_ended(&side.side));
+        }
+    }
+    Ok(match (&named.stopped, target) {
+        (Some(stopped), _) => {
+            judge::ended_early(&named.target, &named.version, sides, stopped.verdict, &stopped.message)
+        }
+        (None, Some(target)) => judge::target(&target, &named.version, sides, &info.plan),
+        (None, None) => judge::tree(&named.target, &named.version, sides),
+    })
+}
+
+fn stored_target(dir: &Path, name: &str) -> Result<Target, Error> {
+    let path = dir.join(target_file(name));
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Target::parse(name, dir, &text)
+}
+
+fn never_ended(side: &str) -> SideOutcome {
+    SideOutcome {
+        side: side.to_owned(),
+        boot_ms: 0,
+        controls_ok: false,
+        cells: Vec::new(),
+        verdict: Verdict::Infra,
+        reasons: vec!["the record has no transcript: the run was ended before this boot was over".to_owned()],
+    }
+}
+
+/// The outcome as it was written when the run ended.
+///
+/// # Errors
+/// The run did not end, or its outcome has a later schema.
+pub fn stored_outcome(dir: &Path) -> anyhow::Result<Outcome> {
+    let outcome: Outcome = json(&dir.join(OUTCOME))?;
+    if outcome.schema > crate::outcome::SCHEMA {
+        bail!("{} has schema {}, which this xtask does not know", dir.join(OUTCOME).display(), outcome.schema);
+    }
+    Ok(outcome)
+}
+
+pub(super) fn json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is not what this xtask writes", path.display()))
+}

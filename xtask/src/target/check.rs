@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Whether the rows of a `target.toml` make sense together.
+//!
+//! Owns: every rule that the syntax cannot say. A row that selects nothing, or
+//! that another row hides, is a typing error which would silently weaken a
+//! verdict; so is a cell that no row speaks about.
+
+use selftests::cell::{Cell, Probe, catalogue};
+use toml::Spanned;
+
+use super::file::{File, Place};
+use super::{Expect, SIDES, SourceKind};
+
+pub(super) fn all(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
+    source(file, place)?;
+    config(file, place)?;
+    for row in &file.expect {
+        sides(row, place)?;
+    }
+    skips(file, place)?;
+    tolerations(file, place)?;
+    reached(file, place)?;
+    covered(file, place)
+}
+
+fn source(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
+    let source = file.source.get_ref();
+    let error = |message: &str| Err(place.error(Some(file.source.span()), message));
+    let named = !source.package.is_empty() && !source.suites.is_empty();
+    let unnamed = source.package.is_empty() && source.suites.is_empty();
+    match source.kind {
+        _ if source.series.is_empty() => error("series is empty; allowed: an upstream series such as \"6.1\""),
+        SourceKind::Binary | SourceKind::Source if !named => {
+            error("kinds \"binary\" and \"source\" need a package and at least one suite")
+        }
+        SourceKind::User if !unnamed => error("kind \"user\" has neither package nor suites: the user names a tree"),
+        _ => Ok(()),
+    }
+}
+
+fn config(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
+    let config = file.config.get_ref();
+    let error = |message: String| Err(place.error(Some(file.config.span()), message));
+    let plain = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    if let Some(name) = config.fragments.iter().find(|name| !plain(name)) {
+        return error(format!("fragment {name:?}; allowed: the name of a file in kconfigs/ without `.config`"));
+    }
+    if config.fragments.is_empty() {
+        return error("no fragments; allowed: names of files in kconfigs/ without `.config`".to_owned());
+    }
+    match config.absent.iter().find(|(symbol, reason)| !symbol.starts_with("CONFIG_") || reason.trim().is_empty()) {
+        Some((symbol, _)) => error(format!("absent symbol {symbol:?}; allowed: CONFIG_NAME = \"the reason\"")),
+        None => Ok(()),
+    }
+}
+
+fn sides(row: &Spanned<Expect>, place: &Place<'_>) -> anyhow::Result<()> {
+    let named = &row.get_ref().sides;
+    let error = |message: String| Err(place.error(Some(row.span()), message));
+    if let Some(side) = SIDES.iter().find(|&&side| !named.contains_key(side)) {
+        return error(format!("`sides` does not say what {side} shows; needed: {}", SIDES.join(", ")));
+    }
+    if let Some(side) = named.keys().find(|side| !SIDES.contains(&side.as_str())) {
+        return error(format!("no side is named {side:?}; allowed: {}", SIDES.join(", ")));
+    }
+    if row.get_ref().reason.trim().is_empty() { error("an expectation needs a reason".to_owned()) } else { Ok(()) }
+}
+
+fn skips(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
+    for row in &file.skip {
+        let skip = row.get_ref();
+        if !situations().iter().any(|(cell, _)| skip.covers(&cell.name(), cell.window)) {
+            return Err(place.error(Some(row.span()), nothing(&skip.cells.to_string())));
+        }
+        if skip.reason.trim().is_empty() {
+            return Err(place.error(Some(row.span()), "a declared skip needs a reason"));
+        }
+    }
+    Ok(())
+}
+
+fn tolerations(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
+    for row in &file.tolerate {
+        let tolerate = row.get_ref();
+        if tolerate.class.is_none() && tolerate.pattern.is_none() {
+            return Err(place.error(Some(row.span()), "would tolerate every finding; needed: class, pattern or both"));
+        }
+        if tolerate.reason.trim().is_empty() {
+            return Err(place.error(Some(row.span()), "a tolerated finding needs a reason"));
+        }
+    }
+    Ok(())
+}
+
+/// Every row must be the first to match somewhere.
+fn reached(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
+    let firsts: Vec<usize> = situations().iter().filter_map(|situation| first(file, *situation)).collect();
+    for (index, row) in file.expect.iter().enumerate() {
+        if firsts.contains(&index) {
+            continue;
+        }
+        let matches = situations().iter().any(|&(cell, probe)| covers(row.get_ref(), cell, probe));
+        let cells = &row.get_ref().cells;
+        let message = if matches {
+            format!("the row for {cells} is never reached: rows above it match all that it matches")
+        } else {
+            nothing(&cells.to_string())
+        };
+        return Err(place.error(Some(row.span()), message));
+    }
+    Ok(())
+}
+
+fn covered(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
+    for (cell, probe) in situations() {
+        let skipped = file.skip.iter().any(|row| row.get_ref().covers(&cell.name(), cell.window));
+        if !skipped && first(file, (cell, probe)).is_none() {
+            let message = format!("cell {cell} has no [[expect]] row for probe {probe}, nor a [[skip]] row");
+            return Err(place.error(None, message));
+        }
+    }
+    Ok(())
+}
+
+fn first(file: &File, (cell, probe): (Cell, Probe)) -> Option<usize> {
+    file.expect.iter().position(|row| covers(row.get_ref(), cell, probe))
+}
+
+fn covers(row: &Expect, cell: Cell, probe: Probe) -> bool {
+    row.covers(&cell.name(), cell.window, &probe.to_string())
+}
+
+/// What rows can speak about. The controls are not among it: what they must show
+/// is the same everywhere and built into `judge`.
+fn situations() -> Vec<(Cell, Probe)> {
+    let faults = catalogue().into_iter().filter(|cell| !cell.is_control());
+    faults.flat_map(|cell| Probe::ALL.map(|probe| (cell, probe))).collect()
+}
+
+fn nothing(glob: &str) -> String {
+    format!(
+        "{glob:?} matches no cell; allowed: globs over names such as \"anon.sync.read\" (the readahead window is a key \
+         of its own, the controls are built in; `selftests --list` names all cells)"
+    )
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Globs and regular expressions as values of `target.toml`.
+//!
+//! Owns: compiling them while the file is read, so that a malformed one is
+//! reported with its line. Must not: know what they select.
+
+use serde::Deserialize;
+
+/// A glob over cell names, e.g. `anon.*`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct CellGlob {
+    text: String,
+    matcher: globset::GlobMatcher,
+}
+
+impl CellGlob {
+    /// Does it match the name without the window?
+    #[must_use]
+    pub fn is_match(&self, cell: &str) -> bool {
+        self.matcher.is_match(cell)
+    }
+}
+
+impl TryFrom<String> for CellGlob {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let matcher =
+            globset::Glob::new(&text).map_err(|error| format!("{text:?} is no glob: {error}"))?.compile_matcher();
+        Ok(Self { text, matcher })
+    }
+}
+
+impl std::fmt::Display for CellGlob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A regular expression over console lines.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct LinePattern(regex::Regex);
+
+impl LinePattern {
+    /// Is it found in the line?
+    #[must_use]
+    pub fn is_match(&self, line: &str) -> bool {
+        self.0.is_match(line)
+    }
+}
+
+impl TryFrom<String> for LinePattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        regex::Regex::new(&text).map(Self).map_err(|error| format!("{text:?} is no regular expression: {error}"))
+    }
+}

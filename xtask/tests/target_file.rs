@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `target.toml`: the committed ones load, and each typing error is told with its
+//! line and with what is allowed.
+
+use std::path::{Path, PathBuf};
+
+use selftests::cell::{Probe, catalogue};
+use xtask::error::Error;
+use xtask::target::{Expected, SIDES, SourceKind, Target};
+
+fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn patches() -> PathBuf {
+    checkout().join("patches")
+}
+
+const GOOD: &str = r#"schema = 1
+[source]
+kind = "binary"
+series = "6.1"
+package = "linux-source-6.1"
+suites = ["bookworm"]
+[config]
+base = "tinyconfig"
+fragments = ["boot", "measure"]
+[config.absent]
+CONFIG_FOO = "came with 6.4"
+[[expect]]
+cells = "anon.*"
+window = 1
+sides = { baseline = "held", patched = "released" }
+reason = "polls"
+[[expect]]
+cells = "*"
+sides = { baseline = "released", patched = "released" }
+reason = "drops"
+"#;
+
+fn parse(text: &str) -> Result<Target, Error> {
+    Target::parse("v6.1", Path::new("patches/v6.1"), text)
+}
+
+#[track_caller]
+fn assert_refused(text: &str, parts: &[&str]) {
+    let error = parse(text).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    let message = error.to_string();
+    assert!(parts.iter().all(|part| message.contains(part)), "{message}\nlacks one of {parts:?}");
+}
+
+#[test]
+fn all_committed_targets_load_and_speak_about_every_cell() {
+    let names = Target::names(&patches()).unwrap();
+    assert!(names.contains(&"v6.1".to_owned()) && names.contains(&"v7.3".to_owned()), "{names:?}");
+    for name in names {
+        let target = Target::load(&patches(), &name).unwrap();
+        for fragment in &target.config.fragments {
+            assert!(checkout().join("kconfigs").join(format!("{fragment}.config")).is_file(), "{name}: {fragment}");
+        }
+        for cell in catalogue().iter().filter(|cell| !cell.is_control()) {
+            for (probe, side) in Probe::ALL.iter().flat_map(|probe| SIDES.map(|side| (probe, side))) {
+                let row = target.expected(side, &cell.name(), cell.window, &probe.to_string());
+                let skip = target.declared_skip(&cell.name(), cell.window);
+                assert!(row.is_some() || skip.is_some(), "{name} {cell} {probe} {side}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_first_row_that_matches_counts() {
+    let target = parse(GOOD).unwrap();
+    let state = |cell: &str, window, side: &str| target.expected(side, cell, window, "writer").unwrap().sides[side];
+    assert_eq!(state("anon.sync.read", 1, "baseline"), Expected::Held);
+    assert_eq!(state("anon.sync.read", 8, "baseline"), Expected::Released);
+    assert_eq!(state("shmem.sync.read", 1, "baseline"), Expected::Released);
+    assert!(target.expected("v2", "anon.sync.read", 1, "writer").is_none());
+    assert_eq!(
+        (target.source.kind, target.config.absent["CONFIG_FOO"].as_str()),
+        (SourceKind::Binary, "came with 6.4")
+    );
+}
+
+#[test]
+fn each_typing_error_is_told_with_its_line() {
+    let table: &[(&str, &str, &[&str])] = &[
+        ("schema = 1", "schema = 2", &["patches/v6.1/target.toml:1:", "schema 2", "allowed: 1"]),
+        ("schema = 1\n", "", &["target.toml", "schema"]),
+        ("kind = \"binary\"", "kind = \"git\"", &["target.toml:3:", "git", "`binary`", "`user`"]),
+        ("suites = [", "suits = [", &["target.toml:6:", "suits", "`suites`"]),
+        ("package = \"linux-source-6.1\"\n", "", &["target.toml:2:", "need a package"]),
+        ("kind = \"binary\"", "kind = \"user\"", &["target.toml:2:", "neither package nor suites"]),
+        ("series = \"6.1\"", "series = \"\"", &["target.toml:2:", "series is empty"]),
+        ("tinyconfig", "defconfig", &["target.toml:8:", "`tinyconfig`", "`allnoconfig`"]),
+        ("\"measure\"", "\"../measure\"", &["target.toml:7:", "../measure", "kconfigs/"]),
+        ("CONFIG_FOO = \"came with 6.4\"", "FOO = \"x\"", &["target.toml:7:", "\"FOO\"", "CONFIG_NAME"]),
+        ("CONFIG_FOO = \"came with 6.4\"", "CONFIG_FOO = \"\"", &["\"CONFIG_FOO\"", "reason"]),
+        ("cells = \"anon.*\"", "cells = \"anno.*\"", &["target.toml:12:", "\"anno.*\" matches no cell"]),
+        ("cells = \"anon.*\"", "cells = \"anon.sync.read@1\"", &["target.toml:12:", "window is a key of its own"]),
+        ("cells = \"anon.*\"", "cells = \"control.*\"", &["target.toml:12:", "controls are built in"]),
+        ("cells = \"anon.*\"", "cells = \"[\"", &["target.toml:13:", "is no glob"]),
+        ("window = 1", "window = 4", &["target.toml:12:", "matches no cell"]),
+        ("window = 1", "probe = \"wrtier\"", &["target.toml:14:", "wrtier", "`writer`"]),
+        ("baseline = \"held\", ", "", &["target.toml:12:", "what baseline shows", "baseline, patched"]),
+        ("baseline = \"held\"", "baseline = \"hold\"", &["target.toml:15:", "hold", "`held`"]),
+        (
+            "baseline = \"held\"",
+            "v2 = \"held\", baseline = \"held\"",
+            &["no side is named \"v2\"", "baseline, patched"],
+        ),
+        ("reason = \"polls\"", "reason = \" \"", &["target.toml:12:", "needs a reason"]),
+        ("cells = \"*\"", "cells = \"anon.*\"", &["shmem.sync.read@1", "no [[expect]] row", "probe writer"]),
+        ("cells = \"*\"", "cells = \"anon.*\"\nwindow = 1", &["target.toml:17:", "never reached"]),
+    ];
+    for (old, new, parts) in table {
+        assert!(GOOD.contains(old), "{old}");
+        assert_refused(&GOOD.replacen(old, new, 1), parts);
+    }
+}
+
+#[test]
+fn skips_and_tolerated_findings_are_checked_too() {
+    let with = |rows: &str| format!("{GOOD}{rows}");
+    let skip = with("[[skip]]\ncells = \"anon.apf-halt.*\"\nreason = \"no irqchip\"\n");
+    assert!(parse(&skip).unwrap().declared_skip("anon.apf-halt.read", 1).is_some());
+    assert!(parse(&skip).unwrap().declared_skip("anon.sync.read", 1).is_none());
+    assert_refused(&with("[[skip]]\ncells = \"uffd.*\"\nreason = \"x\"\n"), &["target.toml:21:", "matches no cell"]);
+    assert_refused(&with("[[skip]]\ncells = \"anon.*\"\nreason = \"\"\n"), &["target.toml:21:", "needs a reason"]);
+    assert_refused(&with("[[tolerate]]\nreason = \"x\"\n"), &["target.toml:21:", "class, pattern or both"]);
+    assert_refused(
+        &with("[[tolerate]]\npattern = \"(\"\nreason = \"x\"\n"),
+        &["target.toml:22:", "no regular expression"],
+    );
+    assert_refused(&with("[[tolerate]]\nclass = \"warning\"\nreason = \"\"\n"), &["target.toml:21:", "needs a reason"]);
+}
+
+#[test]
+fn an_unknown_target_selects_nothing_and_all_are_named() {
+    for name in ["v9.9", "", "../patches/v6.1", "v6.1/"] {
+        let error = Target::load(&patches(), name).unwrap_err();
+        assert_eq!(error.exit_code(), 4, "{name:?}");
+        assert!(error.to_string().contains("v6.1, "), "{error}");
+    }
+    let nowhere = Target::load(Path::new("/nonexistent"), "v6.1").unwrap_err();
+    assert!(nowhere.to_string().contains("none"), "{nowhere}");
+}
+
+#[test]
+fn names_are_sorted_as_versions_and_patches_as_names() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["v6.12", "v7.3", "v3.17", "v6.1", "no-target"] {
+        std::fs::create_dir(dir.path().join(name)).unwrap();
+        if name != "no-target" {
+            std::fs::write(dir.path().join(name).join("target.toml"), GOOD).unwrap();
+        }
+    }
+    assert_eq!(Target::names(dir.path()).unwrap(), ["v3.17", "v6.1", "v6.12", "v7.3"]);
+    let target = Target::load(dir.path(), "v6.1").unwrap();
+    assert!(target.series().unwrap().is_empty() && target.compat().unwrap().is_empty());
+    std::fs::create_dir(dir.path().join("v6.1/series")).unwrap();
+    for name in ["0002-b.patch", "0001-a.patch", "notes.txt"] {
+        std::fs::write(dir.path().join("v6.1/series").join(name), "").unwrap();
+    }
+    let names: Vec<_> = target.series().unwrap().iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+    assert_eq!(names, ["0001-a.patch", "0002-b.patch"]);
+}
