@@ -62,7 +62,10 @@ fn agreeing_fragments_are_one() {
 #[test]
 fn what_survived_is_silent() {
     let config = "# CONFIG_N is not set\nCONFIG_A=y\nCONFIG_S=\"x\"\nCONFIG_H=0x1000\n";
-    assert_eq!(verify("CONFIG_A=y\nCONFIG_N=n\nCONFIG_UNKNOWN=n\nCONFIG_S=\"x\"\nCONFIG_H=0x01000", config, &[]), [""; 0]);
+    assert_eq!(
+        verify("CONFIG_A=y\nCONFIG_N=n\nCONFIG_UNKNOWN=n\nCONFIG_S=\"x\"\nCONFIG_H=0x01000", config, &[]),
+        [""; 0]
+    );
 }
 
 #[test]
