@@ -248,7 +248,9 @@ impl Child {
         };
         let mut expression = duct::cmd(&cmd.program, &cmd.args).stdin_null().stdout_file(stdout.writer()?).unchecked();
         expression = match cmd.log {
-            Some(_) => expression.stderr_to_stdout(),
+            // Not stderr_to_stdout(): duct would apply it before stdout_file(), and
+            // standard error would go to our own standard output.
+            Some(_) => expression.stderr_file(stdout.writer()?),
             None => expression.stderr_file(stderr.writer()?),
         };
         for (name, value) in &cmd.env {

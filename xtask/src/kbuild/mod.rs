@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A kernel from a source tree: configure, make, keep the image.
+//!
+//! ```text
+//! BuildSpec ─Inputs::read→ Inputs ─Inputs::key→ kept already? ── yes ─→ Kernel
+//!                                                   └─ no → configure → make → keep → Kernel
+//! ```
+//!
+//! Owns: the `O=` folder and the folder of kept kernels. Both sides are built in
+//! the same `O=` folder, one after the other, so that the second is incremental;
+//! a kept kernel is found again by all that went into it, whatever side it was.
+//! Must not: change the source tree (`worktree` does, before), or know a target.
+
+mod configure;
+mod diagnose;
+mod keep;
+mod make;
+mod meter;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use sha2::{Digest, Sha256};
+
+pub use diagnose::{Cause, diagnose};
+pub use keep::{Keeper, Made};
+pub use meter::Meter;
+
+use crate::error::Error;
+use crate::kconfig::{self, Merged};
+use crate::progress::Progress;
+use make::Make;
+
+/// Where one work area has its things; every path absolute.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The source tree that make sees. Its path never changes: command lines hold
+    /// it, and a changed command line rebuilds everything.
+    pub src: PathBuf,
+    /// The `O=` folder.
+    pub build: PathBuf,
+    /// Finished kernels, one folder each.
+    pub kernels: PathBuf,
+    /// `build-<side>.log`, anew at each build.
+    pub logs: PathBuf,
+}
+
+/// What a target says about its builds.
+#[derive(Debug, Clone)]
+pub struct BuildSpec {
+    /// Make target of the base configuration: `tinyconfig`, or `allnoconfig` before 3.18.
+    pub base: String,
+    /// Kconfig fragments.
+    pub fragments: Vec<PathBuf>,
+    /// Symbols of the fragments that this kernel does not have, each with the reason.
+    pub absent: BTreeMap<String, String>,
+    /// Further arguments of every make, e.g. `KCFLAGS=-std=gnu89`, `CC=gcc-11`.
+    pub make_args: Vec<String>,
+}
+
+/// A kernel that can be booted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kernel {
+    /// The bzImage, in a folder named by its hash.
+    pub image: PathBuf,
+    /// The `.config` that it was built with.
+    pub config: PathBuf,
+    /// Its symbols and their addresses.
+    pub system_map: PathBuf,
+    /// E.g. `6.1.192`.
+    pub release: String,
+    /// First line of the compiler's `--version`.
+    pub compiler: String,
+    /// What it took this time, in seconds.
+    pub seconds: f64,
+    /// Was make run? `false` if a kept kernel was found.
+    pub rebuilt: bool,
+    /// SHA-256 of the image, hexadecimal.
+    pub hash: String,
+}
+
+/// Everything but the source that decides what a kernel becomes.
+#[derive(Debug)]
+struct Inputs<'a> {
+    spec: &'a BuildSpec,
+    wanted: Merged,
+    compiler: String,
+}
+
+impl<'a> Inputs<'a> {
+    fn read(spec: &'a BuildSpec) -> Result<Self, Error> {
+        let mut fragments = Vec::new();
+        for file in &spec.fragments {
+            let text = fs::read_to_string(file)
+                .with_context(|| format!("cannot read the Kconfig fragment {}", file.display()))?;
+            fragments.push(kconfig::parse(file, &text).map_err(|error| Error::Usage(error.into()))?);
+        }
+        let wanted = Merged::new(fragments.iter().map(Vec::as_slice)).map_err(|error| Error::Usage(error.into()))?;
+        let compiler = make::compiler_version(&spec.make_args)?;
+        Ok(Self { spec, wanted, compiler })
+    }
+
+    /// A digest of the inputs and `more`. Absent symbols are not in it: they decide
+    /// whether a configuration is accepted, not what is built.
+    fn key<'b>(&self, more: impl IntoIterator<Item = &'b [u8]>) -> String {
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        part(make::FIXED.join("\n").as_bytes());
+        part(self.spec.base.as_bytes());
+        part(self.spec.make_args.join("\n").as_bytes());
+        part(self.wanted.render().as_bytes());
+        part(self.compiler.as_bytes());
+        more.into_iter().for_each(part);
+        hex(&hash.finalize())
+    }
+}
+
+/// Builds the tree in `place.src`, or finds the kernel that it became before.
+///
+/// `tree` names the tree's content, e.g. the id of its git tree (a commit's id
+/// works too, but finds less again). `side` names the log and the progress.
+/// The caller holds the work area's lock.
+///
+/// # Errors
+/// [`Error::Build`] for a symbol that did not survive, or with the first compiler
+/// error, the failing target and the last 40 lines; [`Error::Usage`] for a fragment
+/// that makes no sense; [`Error::Infra`] for a host without space, memory or tools.
+pub fn build(place: &Place, spec: &BuildSpec, side: &str, tree: &str, progress: &Progress) -> Result<Kernel, Error> {
+    let started = std::time::Instant::now();
+    for folder in [&place.build, &place.kernels, &place.logs] {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    let inputs = Inputs::read(spec)?;
+    let keeper = Keeper::new(&place.kernels);
+    let key = inputs.key([tree.as_bytes()]);
+    if let Some(kernel) = keeper.find(&key)? {
+        configure::verify(&fs::read_to_string(&kernel.config).context("cannot read a kept .config")?, &inputs)?;
+        return Ok(Kernel { seconds: started.elapsed().as_secs_f64(), ..kernel });
+    }
+    let make = Make::new(place, spec, side)?;
+    make.recover()?;
+    configure::configure(&make, &inputs)?;
+    make.compile(&format!("building {side}"), progress)?;
+    let kernel = keep_result(&keeper, place, &key, inputs.compiler)?;
+    Ok(Kernel { seconds: started.elapsed().as_secs_f64(), ..kernel })
+}
+
+fn keep_result(keeper: &Keeper, place: &Place, key: &str, compiler: String) -> Result<Kernel, Error> {
+    let release = place.build.join("include/config/kernel.release");
+    let release =
+        fs::read_to_string(&release).with_context(|| format!("make succeeded but left no {}", release.display()))?;
+    let made = Made {
+        image: place.build.join("arch/x86/boot/bzImage"),
+        config: place.build.join(".config"),
+        system_map: place.build.join("System.map"),
+        release: release.trim().to_owned(),
+        compiler,
+    };
+    keeper.keep(key, &made)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// Writes a file so that a reader sees all of it or the old one.
+fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().with_context(|| format!("{} has no folder", path.display()))?;
+    let context = || format!("cannot write {}", path.display());
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(context)?;
+    std::io::Write::write_all(&mut file, bytes).with_context(context)?;
+    file.persist(path).map_err(|error| anyhow!(error.error)).with_context(context)?;
+    Ok(())
+}
