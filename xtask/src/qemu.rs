@@ -1,2 +1,151 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! QEMU's command line (pure).
+//! QEMU's command lines, as functions of values.
+//!
+//! Owns: the machine that a kernel boots on, the kernel's parameters, and the
+//! names of the files that QEMU writes into its working folder. Paths of those
+//! are relative: the folder may have any name, and a socket's path has 107 bytes
+//! at most. Must not: start anything, or look at the host.
+
+use std::path::Path;
+
+use anyhow::Context;
+use selftests::protocol::PORT_NAME;
+
+use crate::accel::{Accel, Kind};
+
+/// The program.
+pub const QEMU: &str = "qemu-system-x86_64";
+
+/// What the guest's serial console said, byte for byte.
+pub const CONSOLE: &str = "console.raw";
+/// What came through the virtio-serial port: the frames in their wire format.
+pub const FRAMES: &str = "frames.bin";
+/// QEMU's control socket; it is there as long as QEMU.
+pub const QMP: &str = "qmp.sock";
+
+/// A probe that waits must be released from another CPU, and more than two are
+/// more than the smallest host has.
+const CPUS: &str = "2";
+/// Kernel, PID 1, guests and the swap device's memory need about 200 MiB.
+const MEMORY_MIB: &str = "512";
+/// With this model every kernel from v3.17 on runs KVM guests under emulation.
+/// `max` makes KVM_RUN of v5.10 hang, and changes with QEMU's version.
+const TCG_CPU: &str = "EPYC,+svm";
+/// Nested KVM wants the host's own features.
+const KVM_CPU: &str = "host";
+
+/// One kernel parameter with its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// As on the command line.
+    pub text: String,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// Parameters that do not depend on the accelerator.
+const PARAMETERS: [(&str, &str); 12] = [
+    ("console=ttyS0,115200", "the raw console; no verdict ever travels on it"),
+    ("earlyprintk=serial,ttyS0,115200", "a kernel that dies before its console is up still says so"),
+    ("loglevel=7", "everything but debug, whatever the configuration says"),
+    ("printk.time=1", "the time stamp tells a kernel's banner from its quotation"),
+    ("panic=-1", "a panic reboots at once, and -no-reboot makes that QEMU's end"),
+    ("oops=panic", "what a kernel shows after an oops does not count"),
+    ("hung_task_panic=1", "a task that never wakes ends the boot with its stack"),
+    ("unknown_nmi_panic", "our NMI into a machine that is silent gives a trace"),
+    ("nokaslr", "addresses in a trace are those of System.map"),
+    ("nbd.nbds_max=1", "one device is used, and 16 cost 0.1 s under emulation"),
+    ("pty.legacy_count=0", "nobody logs in, and 256 old terminals cost 0.1 s under emulation"),
+    ("i8042.noaux i8042.nokbd", "probing a mouse delays power-off by 0.3 s"),
+];
+
+/// Parameters for an emulated CPU.
+const TCG_PARAMETERS: [(&str, &str); 3] = [
+    (
+        "tsc=reliable",
+        "QEMU's virtual CPUs read one clock, but the kernel assumes otherwise and falls back to the HPET, whose every \
+         read leaves the emulated CPU under QEMU's big lock",
+    ),
+    (
+        "lpj=10000000",
+        "calibrating the second CPU takes 0.3 s and fails when the host is busy; with a TSC this is the unit of short \
+         delays only, right for 2.5 GHz at 250 Hz, and emulated hardware needs none of them exact",
+    ),
+    ("no_timer_check", "the check counts ticks in a short time, and a busy host fails it: a panic without a defect"),
+];
+
+/// Limits in seconds that the kernel sets on itself, at hardware speed. All end
+/// before the 15 s that boot waits for a frame: the kernel's own report names the
+/// culprit, ours only the silence. khungtaskd looks once a period, so it takes up
+/// to twice its limit; the soft lockup detector reports at twice its threshold.
+const LIMITS: [(&str, f64, &str); 3] = [
+    ("sysctl.kernel.hung_task_timeout_secs", 5.0, "the default of 120 s is longer than we wait"),
+    (
+        "rcupdate.rcu_cpu_stall_timeout",
+        10.0,
+        "the default of 21 s is longer than we wait, or too short under emulation",
+    ),
+    ("watchdog_thresh", 5.0, "a virtual CPU that the host does not run is no locked-up CPU"),
+];
+
+/// All kernel parameters for this accelerator, in order.
+#[must_use]
+pub fn parameters(accel: &Accel) -> Vec<Parameter> {
+    let tcg = if accel.kind == Kind::Tcg { &TCG_PARAMETERS[..] } else { &[] };
+    let fixed = PARAMETERS.iter().chain(tcg).map(|&(text, why)| Parameter { text: text.to_owned(), why });
+    let limits = LIMITS.iter().map(|&(name, seconds, why)| Parameter {
+        text: format!("{name}={}", (seconds * accel.patience()).ceil()),
+        why,
+    });
+    fixed.chain(limits).collect()
+}
+
+/// Program and arguments that boot `kernel` with `initramfs`. To be run in the
+/// folder that takes [`CONSOLE`], [`FRAMES`] and [`QMP`]. `extra` are kernel
+/// parameters that come last and so win.
+///
+/// # Errors
+/// A path is not UTF-8, and could not be recorded.
+pub fn argv(accel: &Accel, kernel: &Path, initramfs: &Path, extra: &[String]) -> anyhow::Result<Vec<String>> {
+    let text = |path: &Path| -> anyhow::Result<String> {
+        let text = path.to_str().with_context(|| format!("the path {} is not UTF-8", path.display()))?;
+        Ok(text.to_owned())
+    };
+    let append = parameters(accel).into_iter().map(|parameter| parameter.text).chain(extra.iter().cloned());
+    let mut argv = vec![QEMU.to_owned()];
+    argv.extend(machine(accel.kind));
+    let pairs = [
+        ("-kernel", text(kernel)?),
+        ("-initrd", text(initramfs)?),
+        ("-append", append.collect::<Vec<_>>().join(" ")),
+        ("-chardev", format!("file,id=console,path={CONSOLE}")),
+        ("-serial", "chardev:console".to_owned()),
+        ("-device", "virtio-serial-pci".to_owned()),
+        ("-chardev", format!("file,id=frames,path={FRAMES}")),
+        ("-device", format!("virtserialport,chardev=frames,name={PORT_NAME}")),
+        ("-qmp", format!("unix:{QMP},server=on,wait=off")),
+    ];
+    argv.extend(pairs.into_iter().flat_map(|(option, value)| [option.to_owned(), value]));
+    Ok(argv)
+}
+
+/// Arguments, without the program, that run a canary's ROM image on the machine
+/// that a boot gets; it ends QEMU through port 0xf4.
+#[must_use]
+pub fn canary_args(kind: Kind, rom: &Path) -> Vec<std::ffi::OsString> {
+    let mut args: Vec<_> = machine(kind).into_iter().map(Into::into).collect();
+    args.extend(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-bios"].map(Into::into));
+    args.push(rom.into());
+    args
+}
+
+/// The machine without anything on it. `-no-reboot`: a guest that resets is at
+/// its end; nothing may hide a crash by starting over.
+fn machine(kind: Kind) -> Vec<String> {
+    let (accel, cpu) = match kind {
+        Kind::Tcg => ("tcg,thread=multi", TCG_CPU),
+        Kind::Kvm => ("kvm", KVM_CPU),
+    };
+    let args = ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-M", "q35", "-accel", accel];
+    args.into_iter().chain(["-cpu", cpu, "-smp", CPUS, "-m", MEMORY_MIB]).map(str::to_owned).collect()
+}
