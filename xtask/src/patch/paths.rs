@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Paths in patches: how they are written, and which are refused.
+
+/// Reads a path as git writes it: plain, or C-quoted with octal escapes.
+/// `None` if the quoting is broken or the bytes are not UTF-8.
+pub(super) fn unquote(raw: &[u8]) -> Option<String> {
+    let Some(quoted) = raw.strip_prefix(b"\"") else {
+        return String::from_utf8(raw.to_vec()).ok();
+    };
+    let mut bytes = quoted.strip_suffix(b"\"")?.iter().copied();
+    let mut out = Vec::new();
+    while let Some(byte) = bytes.next() {
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        out.push(match bytes.next()? {
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'r' => b'\r',
+            b'a' => 7,
+            b'b' => 8,
+            b'v' => 11,
+            b'f' => 12,
+            high @ b'0'..=b'3' => octal(high, bytes.next()?, bytes.next()?)?,
+            other @ (b'"' | b'\\') => other,
+            _ => return None,
+        });
+    }
+    String::from_utf8(out).ok()
+}
+
+fn octal(high: u8, middle: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| (b'0'..=b'7').contains(&byte).then(|| byte - b'0');
+    Some(digit(high)? << 6 | digit(middle)? << 3 | digit(low)?)
+}
+
+/// What is wrong with a path inside a tree, if anything. Git's own folder is
+/// refused in every case, and with the trailing dots and spaces that some file
+/// systems drop, because a tree may be checked out there.
+pub(crate) fn objection(path: &str) -> Option<&'static str> {
+    if path.starts_with('/') {
+        return Some("is absolute");
+    }
+    if path.is_empty() || path.contains(['\0', '\n']) {
+        return Some("is not a file name");
+    }
+    path.split('/').find_map(|part| match part {
+        ".." => Some("leads out of the tree"),
+        "" | "." => Some("is not a plain path"),
+        part if part.trim_end_matches(['.', ' ']).eq_ignore_ascii_case(".git") => Some("reaches into .git"),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_paths_are_read_as_git_writes_them() {
+        assert_eq!(unquote(b"a/mm/memory.c").unwrap(), "a/mm/memory.c");
+        assert_eq!(unquote(br#""a/f\303\266o \"x\"""#).unwrap(), "a/f\u{f6}o \"x\"");
+        assert_eq!(unquote(br#""a/\9""#), None);
+        assert_eq!(unquote(br#""a/open"#), None);
+    }
+
+    #[test]
+    fn paths_that_leave_the_tree_are_told_apart() {
+        assert_eq!(objection("mm/memory.c"), None);
+        assert_eq!(objection(".gitignore"), None);
+        assert_eq!(objection("mm/../../x"), Some("leads out of the tree"));
+        assert_eq!(objection("/etc/passwd"), Some("is absolute"));
+        for path in [".git/hooks/x", "a/.GIT/config", ".Git", ".git. /x"] {
+            assert_eq!(objection(path), Some("reaches into .git"), "{path}");
+        }
+        assert_eq!(objection("a//b"), Some("is not a plain path"));
+    }
+}
