@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The command line, and what it runs.
+//!
+//! Owns: options and the run on a host. Must not: measure.
+
+use std::io::Write;
+use std::os::fd::RawFd;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand, ValueEnum};
+use selftests::cell::{Access, Backing, Cell, Control, Path, Situation, catalogue};
+use selftests::plan::{HOLD_MS, Plan, TRIALS, select};
+
+use crate::ktap::Ktap;
+use crate::wire::Channel;
+use crate::{conductor, leftovers, nbd, probes, roles, subject, supervise};
+
+/// Sees who waits for mmap_lock while a KVM guest's fault waits for IO.
+///
+/// Needs root, /dev/kvm that can run a guest, and a free network block device
+/// (`modprobe nbd`). Prints KTAP; what cannot be measured here is a SKIP.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Cli {
+    /// List the cells instead of measuring them
+    #[arg(long)]
+    list: bool,
+    /// With --list: say what each cell is
+    #[arg(long, short, requires = "list")]
+    verbose: bool,
+    /// Measure only the cells that match one of these globs; the controls always run
+    #[arg(long, value_name = "GLOB", num_args = 1..)]
+    filter: Vec<String>,
+    /// Trials of each cell
+    #[arg(long, default_value_t = TRIALS, value_parser = clap::value_parser!(u32).range(1..))]
+    trials: u32,
+    /// Longest time that a reply is withheld, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = HOLD_MS, value_parser = clap::value_parser!(u32).range(1..))]
+    hold: u32,
+    /// Factor on every deadline, for slow machines
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    patience: f64,
+    #[command(subcommand)]
+    inner: Option<Inner>,
+}
+
+/// What this program starts of itself; no commands for users.
+#[derive(Debug, Subcommand)]
+enum Inner {
+    /// Measure a plan, given as JSON, and write frames to standard output
+    #[command(hide = true)]
+    Run { plan: String },
+    /// One process of a measurement, with the descriptors it inherits
+    #[command(hide = true)]
+    Role { role: RoleName, descriptors: Vec<RawFd> },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum RoleName {
+    Nbd,
+    Subject,
+    Reader,
+    Accessor,
+}
+
+impl Cli {
+    /// Runs what was asked for.
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        match self.inner {
+            Some(Inner::Run { ref plan }) => run_plan(plan),
+            Some(Inner::Role { role, ref descriptors }) => run_role(role, descriptors),
+            None if self.list => list(self.verbose),
+            None => self.on_host(),
+        }
+    }
+
+    fn on_host(&self) -> anyhow::Result<ExitCode> {
+        if !self.patience.is_finite() || self.patience <= 0.0 {
+            bail!("--patience {}: must be a number above 0", self.patience);
+        }
+        let cells = select(&self.filter)?;
+        let plan = Plan { cells, trials: self.trials, hold_ms: self.hold, patience: self.patience };
+        let mut ktap = Ktap::begin(std::io::stdout(), plan.cells.len())?;
+        // Without root nothing is changed, so there is nothing to lock or to take back.
+        let lock = nix::unistd::geteuid().is_root().then(leftovers::lock).transpose()?;
+        supervise::catch_interrupts()?;
+        nix::sys::prctl::set_child_subreaper(true).context("prctl(PR_SET_CHILD_SUBREAPER)")?;
+        supervise::supervise(&plan, &mut ktap)?;
+        drop(lock);
+        if supervise::interrupted() {
+            ktap.bail_out("interrupted")?;
+        }
+        Ok(if ktap.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn run_plan(json: &str) -> anyhow::Result<ExitCode> {
+    roles::die_with_parent()?;
+    let plan: Plan = serde_json::from_str(json).context("the argument of `run` is no plan")?;
+    let code = conductor::run(&plan, &mut std::io::stdout())?;
+    Ok(ExitCode::from(code))
+}
+
+fn run_role(role: RoleName, descriptors: &[RawFd]) -> anyhow::Result<ExitCode> {
+    roles::die_with_parent()?;
+    let count = match role {
+        RoleName::Reader | RoleName::Accessor => 1,
+        RoleName::Nbd => 2,
+        RoleName::Subject => 3,
+    };
+    let mut fds = roles::inherited(descriptors, count)?.into_iter();
+    let mut next = || fds.next().context("a descriptor is missing");
+    let control = Channel::from(next()?);
+    match role {
+        RoleName::Nbd => nbd::server::serve(&control, next()?.into())?,
+        RoleName::Subject => subject::serve(&control, next()?.into(), next()?.into())?,
+        RoleName::Reader => probes::reader(&control)?,
+        RoleName::Accessor => probes::accessor(&control)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(verbose: bool) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    for cell in catalogue() {
+        let line = if verbose { format!("{:26}  {}", cell.to_string(), describe(cell)) } else { cell.to_string() };
+        writeln!(out, "{line}").context("writing the list")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One sentence about a cell.
+fn describe(cell: Cell) -> String {
+    let (backing, path, access) = match cell.situation {
+        Situation::Control(Control::Held) => {
+            return "reads swapped-out memory through /proc/PID/mem, which holds the lock in every kernel".to_owned();
+        }
+        Situation::Control(Control::Released) => {
+            return "reads the block device without any fault, which holds no lock in any kernel".to_owned();
+        }
+        Situation::Fault(backing, path, access) => (backing, path, access),
+    };
+    let access = match access {
+        Access::Read => "loads from",
+        Access::Write => "stores to",
+    };
+    let backing = match backing {
+        Backing::Anon => "private anonymous",
+        Backing::Shmem => "memfd",
+    };
+    let path = match path {
+        Path::Sync => "the vCPU thread waits",
+        Path::ApfHalt => "the vCPU halts and a kworker waits, if the kernel lets it",
+    };
+    format!("a guest {access} swapped-out {backing} memory, readahead window {}; {path}", cell.window)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn filters_take_several_globs() {
+        let cli = Cli::try_parse_from(["selftests", "--filter", "anon.*", "shmem.sync.*", "--trials", "3"]).unwrap();
+        assert_eq!(cli.filter, ["anon.*", "shmem.sync.*"]);
+        assert_eq!(cli.trials, 3);
+        assert!(Cli::try_parse_from(["selftests", "--trials", "0"]).is_err());
+    }
+
+    #[test]
+    fn every_cell_has_a_description_of_its_own() {
+        let mut seen: Vec<_> = catalogue().into_iter().map(describe).collect();
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), catalogue().len());
+    }
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Measures the cells of a plan, one after the other.
+//!
+//! Owns: the order within a cell (probed process, does KVM run at all, proof of
+//! async page faults, trials, retries) and the frames about it. Must not: live
+//! in the probed mm, judge, or go on after a broken cell: what broke it may
+//! break the next one, so the supervisor starts afresh.
+
+use std::io::Write;
+
+use anyhow::Context;
+use selftests::cell::{Access, Backing, Cell, Path, Probe, Situation};
+use selftests::plan::Plan;
+use selftests::protocol::{CellEnd, Envelope, Frame, Sample, encode};
+
+use crate::failure::Failure;
+use crate::inject;
+use crate::rig::{Rig, Subject};
+use crate::subject::Setup;
+use crate::swap;
+use crate::trial::Scene;
+use crate::wire::{Message, Op};
+
+/// A trial that was not made is tried again this often.
+const RETRIES: u32 = 3;
+
+/// What the conductor's process ends with after a broken cell.
+pub(crate) const BROKEN: u8 = 3;
+
+/// Measures `plan` and writes frames to `out`; returns the exit code.
+pub(crate) fn run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let mut rig = match Rig::set_up(plan.patience) {
+        Ok(rig) => rig,
+        Err(failure) => {
+            for cell in &plan.cells {
+                frame(out, Frame::Start { cell: *cell })?;
+                frame(out, Frame::Result { cell: *cell, outcome: failure.clone().end() })?;
+            }
+            return Ok(0);
+        }
+    };
+    if let Err(reason) = &rig.trace {
+        frame(out, Frame::Note { text: format!("async page faults cannot be counted: {reason}") })?;
+    }
+    for cell in &plan.cells {
+        frame(out, Frame::Start { cell: *cell })?;
+        let mut run = CellRun { rig: &mut rig, plan, cell: *cell, out };
+        let outcome = run.measure().unwrap_or_else(Failure::end);
+        let broken = matches!(outcome, CellEnd::Broken { .. });
+        frame(out, Frame::Result { cell: *cell, outcome })?;
+        if broken {
+            return Ok(BROKEN);
+        }
+    }
+    rig.tear_down()?;
+    Ok(0)
+}
+
+/// Writes one frame; the supervisor gives it its place in the stream.
+fn frame(out: &mut dyn Write, frame: Frame) -> anyhow::Result<()> {
+    let bytes = encode(&Envelope { seq: 0, frame }).context("encoding a frame")?;
+    out.write_all(&bytes).and_then(|()| out.flush()).context("writing a frame")
+}
+
+struct CellRun<'a> {
+    rig: &'a mut Rig,
+    plan: &'a Plan,
+    cell: Cell,
+    out: &'a mut dyn Write,
+}
+
+impl CellRun<'_> {
+    fn measure(&mut self) -> Result<CellEnd, Failure> {
+        let situation = inject::situation(self.cell);
+        let setup = match situation {
+            Situation::Fault(_, path, access) => {
+                Setup { async_faults: path == Path::ApfHalt, write: access == Access::Write }
+            }
+            Situation::Control(_) => Setup { async_faults: false, write: false },
+        };
+        let subject = self.rig.kit.subject(setup)?;
+        self.first_run(&subject)?;
+        if let Situation::Fault(_, Path::ApfHalt, access) = situation {
+            self.prove_async(&subject, access)?;
+        }
+        swap::set_page_cluster(self.cell.window.max(1).ilog2())?;
+        for trial in 0..self.plan.trials {
+            let sample = self.trial_with_retries(&subject, situation, trial)?;
+            frame(self.out, Frame::Sample { cell: self.cell, sample })?;
+            inject::after_trial(self.cell);
+        }
+        Ok(CellEnd::Complete { trials: self.plan.trials })
+    }
+
+    /// One access without any swap: does KVM run a guest here at all?
+    fn first_run(&self, subject: &Subject) -> Result<(), Failure> {
+        let kit = &self.rig.kit;
+        subject.main.ask(&Message::new(Op::Map, &[0, 1]), kit.deadline(10_000))?;
+        subject.vcpu.send(&Message::new(Op::Go, &[0, 0]))?;
+        match subject.vcpu.next_until(kit.deadline(5000))? {
+            Some(Message { op: Op::Done, .. }) => Ok(()),
+            Some(answer) => Err(Failure::Skip(format!("KVM runs no guest here: {}", answer.text()))),
+            None => Err(Failure::Skip("KVM runs no guest here: KVM_RUN did not return in time".to_owned())),
+        }
+    }
+
+    /// Shows that this vCPU takes async page faults: a swapped-out private page
+    /// with a readahead window of 8, which no kernel waits for in the first,
+    /// polite pass. Without it, a vCPU that waits itself could be one that
+    /// never had the choice.
+    fn prove_async(&mut self, subject: &Subject, access: Access) -> Result<(), Failure> {
+        swap::set_page_cluster(3)?;
+        let situation = Situation::Fault(Backing::Anon, Path::ApfHalt, access);
+        let mut last = String::new();
+        for attempt in 0..=RETRIES {
+            let seed = seed(self.cell, u32::MAX, attempt);
+            match self.scene(subject, situation, &[]).trial(0, seed) {
+                Ok(sample) if took_async(&sample) => return Ok(()),
+                Ok(sample) => last = format!("{} events, and {:?} waited", events(&sample), sample.waiter),
+                Err(Failure::Again(reason)) => last = reason,
+                Err(failure) => return Err(failure),
+            }
+        }
+        Err(Failure::Broken(format!("async page fault never attempted, although the vCPU may: {last}")))
+    }
+
+    fn trial_with_retries(&mut self, subject: &Subject, situation: Situation, trial: u32) -> Result<Sample, Failure> {
+        let mut last = String::new();
+        for attempt in 0..=RETRIES {
+            let seed = seed(self.cell, trial, attempt);
+            let sample = self.scene(subject, situation, &Probe::ALL).trial(trial, seed);
+            let reason = match sample {
+                Ok(sample) => match unsound(situation, &sample) {
+                    None => return Ok(sample),
+                    Some(reason) => reason,
+                },
+                Err(Failure::Again(reason)) => reason,
+                Err(failure) => return Err(failure),
+            };
+            let text = format!("{} trial {trial} was not made: {reason}", self.cell);
+            frame(self.out, Frame::Note { text })?;
+            last = reason;
+        }
+        Err(Failure::Broken(format!("trial {trial} was not made in {} tries; the last: {last}", RETRIES + 1)))
+    }
+
+    fn scene<'a>(&'a mut self, subject: &'a Subject, situation: Situation, probes: &'a [Probe]) -> Scene<'a> {
+        let Rig { device, trace, kit } = self.rig;
+        Scene { server: &mut device.server, trace, kit, subject, situation, hold_ms: self.plan.hold_ms, probes }
+    }
+}
+
+/// Did a kworker wait in place of the vCPU?
+fn took_async(sample: &Sample) -> bool {
+    sample.async_pf.map_or_else(|| sample.waiter.iter().any(|symbol| symbol == "async_pf_execute"), |count| count > 0)
+}
+
+fn events(sample: &Sample) -> String {
+    sample.async_pf.map_or_else(|| "uncounted".to_owned(), |count| count.to_string())
+}
+
+/// Why a sample is not one of its situation, if it is not.
+///
+/// On the async path a kernel may wait in the polite pass already, before it
+/// could try an async page fault; then nothing counts, and the lock is held, as
+/// that pass never drops it. Nothing counted and the lock free is the sync path.
+fn unsound(situation: Situation, sample: &Sample) -> Option<String> {
+    let Situation::Fault(_, path, _) = situation else { return None };
+    let held = sample.probes.iter().any(|probe| !probe.returned_during_hold);
+    match path {
+        Path::Sync if sample.async_pf.is_some_and(|count| count > 0) => {
+            Some(format!("{} async page faults on the sync path", events(sample)))
+        }
+        Path::ApfHalt if !took_async(sample) && !held => {
+            Some(format!("async page fault never attempted: {} events, {:?} waited", events(sample), sample.waiter))
+        }
+        _ => None,
+    }
+}
+
+/// A number that differs for each cell, trial and attempt, and is the same in each run.
+fn seed(cell: Cell, trial: u32, attempt: u32) -> u64 {
+    // FNV-1a, then a finaliser that spreads the low bits upwards.
+    let text = format!("{cell} {trial} {attempt}");
+    let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, hash);
+    (hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+#[cfg(test)]
+mod tests {
+    use selftests::protocol::ProbeSample;
+
+    use super::*;
+
+    fn sample(async_pf: Option<u32>, waiter: &str, returned: bool) -> Sample {
+        let probe =
+            ProbeSample { probe: Probe::Writer, wait_ms: 1.0, returned_during_hold: returned, blocked_in: Vec::new() };
+        Sample {
+            trial: 0,
+            hold_ms: 1.0,
+            withheld_bytes: 4096,
+            async_pf,
+            probes: vec![probe],
+            waiter: vec![waiter.to_owned()],
+        }
+    }
+
+    #[test]
+    fn the_path_is_proved_by_the_sample() {
+        let fault = |path| Situation::Fault(Backing::Anon, path, Access::Read);
+        let judge =
+            |path, async_pf, waiter, returned| unsound(fault(path), &sample(async_pf, waiter, returned)).is_none();
+        assert!(judge(Path::Sync, Some(0), "swap_readpage", false));
+        assert!(!judge(Path::Sync, Some(1), "swap_readpage", true));
+        assert!(judge(Path::ApfHalt, Some(1), "async_pf_execute", true));
+        assert!(judge(Path::ApfHalt, None, "async_pf_execute", true));
+        assert!(judge(Path::ApfHalt, Some(0), "swap_readpage", false), "it waited in the polite pass");
+        assert!(!judge(Path::ApfHalt, Some(0), "folio_wait_bit", true), "that is the sync path");
+    }
+
+    #[test]
+    fn seeds_differ_and_repeat() {
+        let cell = selftests::cell::catalogue()[4];
+        assert_eq!(seed(cell, 1, 0), seed(cell, 1, 0));
+        let mut seen: Vec<_> = (0..20).map(|trial| (seed(cell, trial, 0) >> 20) % 48).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert!(seen.len() > 8, "trials access different pages");
+    }
+}

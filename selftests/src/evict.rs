@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Swaps the guest memory out for good.
+//!
+//! Owns: the rounds of paging out and reclaim until nothing is in memory. Must
+//! not: believe any of them; `mincore`, which sees the swap cache, decides.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use anyhow::{Context, bail};
+
+use crate::clock::nap;
+use crate::rig::{Kit, Subject};
+use crate::subject::PAGES;
+use crate::swap::{PAGE, Place, place};
+use crate::wire::{Message, Op};
+
+/// Pushes all guest memory out.
+///
+/// # Errors
+/// Pages stay in memory until a deadline; names what was tried.
+pub(crate) fn evict(kit: &Kit, subject: &Subject) -> anyhow::Result<()> {
+    let deadline = kit.deadline(3000);
+    // MADV_PAGEOUT (since 5.4) writes the pages, but they stay in the swap cache
+    // until reclaim sees them once more after the write.
+    let advised = ask(kit, subject, Message::new(Op::PageOut, &[]))? != 0;
+    for round in 0_u64.. {
+        let reclaim = kit.group.reclaim(PAGES * PAGE)?;
+        let resident = ask(kit, subject, Message::new(Op::Resident, &[]))?;
+        if resident == 0 {
+            return Ok(());
+        }
+        if deadline.passed() {
+            let advice = if advised { "MADV_PAGEOUT" } else { "no MADV_PAGEOUT (refused)" };
+            bail!("{resident} of {PAGES} pages stay in memory after {advice} and {round} writes to {reclaim}");
+        }
+        nap(200 * round.min(10));
+        if round % 8 == 7 {
+            ask(kit, subject, Message::new(Op::PageOut, &[]))?;
+        }
+    }
+    Ok(())
+}
+
+fn ask(kit: &Kit, subject: &Subject, order: Message) -> anyhow::Result<u64> {
+    Ok(subject.main.ask(&order, kit.deadline(10_000))?.args[0])
+}
+
+/// The swap slot of private page `page`, from pagemap.
+///
+/// # Errors
+/// The page is not swapped out.
+pub(crate) fn slot(subject: &Subject, page: u64) -> anyhow::Result<u64> {
+    let path = subject.main.proc_dir().join("pagemap");
+    let mut entry = [0; 8];
+    let at = (subject.hva / PAGE as u64 + page) * 8;
+    File::open(&path).and_then(|file| file.read_exact_at(&mut entry, at)).context("reading pagemap")?;
+    match place(u64::from_ne_bytes(entry)) {
+        Place::Slot(slot) => Ok(slot),
+        other => bail!("pagemap says that page {page} is not in swap: {other:?}"),
+    }
+}

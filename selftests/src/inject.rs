@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Faults that a test of the tests asks for, to see that they are noticed.
+//!
+//! Owns: the environment variable `KVM_GUP_IO_INJECT`, `WHAT:CELL`, which a
+//! kernel's command line passes to PID 1 like any other `NAME=value`. Must not:
+//! do anything without it.
+//!
+//! | `WHAT` | effect in `CELL` |
+//! |---|---|
+//! | `kill` | the test process kills itself after a trial |
+//! | `exit` | it exits with code 7 after a trial |
+//! | `hang` | it stops for ever after a trial |
+//! | `blind` | the IO is withheld without any fault, as in `control.released` |
+
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, raise};
+use selftests::cell::{Cell, Control, Situation};
+
+const VARIABLE: &str = "KVM_GUP_IO_INJECT";
+
+/// What is asked for in `cell`, in the text of the variable.
+fn parse(text: &str, cell: Cell) -> Option<&str> {
+    let (what, name) = text.split_once(':')?;
+    (name == cell.to_string()).then_some(what)
+}
+
+fn asked(cell: Cell) -> Option<String> {
+    parse(&std::env::var(VARIABLE).ok()?, cell).map(str::to_owned)
+}
+
+/// What is measured in `cell`: the cell's own situation, unless it is blinded.
+pub(crate) fn situation(cell: Cell) -> Situation {
+    match asked(cell).as_deref() {
+        Some("blind") => Situation::Control(Control::Released),
+        _ => cell.situation,
+    }
+}
+
+/// Ends or stops this process if that is asked for.
+pub(crate) fn after_trial(cell: Cell) {
+    match asked(cell).as_deref() {
+        Some("kill") => {
+            if let Err(error) = raise(Signal::SIGKILL) {
+                eprintln!("selftests: raise(SIGKILL): {error}");
+            }
+        }
+        Some("exit") => std::process::exit(7),
+        Some("hang") => loop {
+            std::thread::sleep(Duration::from_secs(3600));
+        },
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_named_cell_is_meant() {
+        let cell: Cell = "anon.sync.read@1".parse().unwrap();
+        assert_eq!(parse("hang:anon.sync.read@1", cell), Some("hang"));
+        assert_eq!(parse("hang:anon.sync.read@8", cell), None);
+        assert_eq!(parse("hang", cell), None);
+    }
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Results as KTAP 1 on standard output, for a run on a host.
+//!
+//! Owns: the text, and what `ok` means on a machine without a target's
+//! expectations: released, or a control as every kernel shows it. Must not:
+//! measure.
+
+use std::io::Write;
+
+use anyhow::Context;
+use selftests::cell::{Cell, Control, Probe, Situation};
+use selftests::protocol::{CellEnd, Frame, Sample};
+
+use crate::supervise::Sink;
+
+/// Writes KTAP and remembers whether all was well.
+pub(crate) struct Ktap<W> {
+    out: W,
+    number: u32,
+    samples: Vec<Sample>,
+    /// No cell was `not ok` so far.
+    pub(crate) ok: bool,
+}
+
+impl<W: Write> Ktap<W> {
+    /// Begins the report of `cells` cells.
+    pub(crate) fn begin(mut out: W, cells: usize) -> anyhow::Result<Self> {
+        writeln!(out, "KTAP version 1\n1..{cells}").context("writing KTAP")?;
+        Ok(Self { out, number: 0, samples: Vec::new(), ok: true })
+    }
+
+    /// Says that no more results come.
+    pub(crate) fn bail_out(&mut self, reason: &str) -> anyhow::Result<()> {
+        self.ok = false;
+        writeln!(self.out, "Bail out! {reason}").context("writing KTAP")
+    }
+
+    fn result(&mut self, cell: Cell, end: &CellEnd) -> anyhow::Result<()> {
+        self.number += 1;
+        let samples = std::mem::take(&mut self.samples);
+        let (ok, tail) = judge(cell, end, &samples);
+        self.ok &= ok;
+        let mut lines = diagnostics(cell, &samples);
+        let word = if ok { "ok" } else { "not ok" };
+        lines.push(format!("{word} {} {cell}{tail}", self.number));
+        let text = lines.join("\n");
+        writeln!(self.out, "{text}").and_then(|()| self.out.flush()).context("writing KTAP")
+    }
+}
+
+impl<W: Write> Sink for Ktap<W> {
+    fn frame(&mut self, frame: Frame) -> anyhow::Result<()> {
+        match frame {
+            Frame::Sample { sample, .. } => self.samples.push(sample),
+            Frame::Result { cell, outcome } => self.result(cell, &outcome)?,
+            Frame::Note { text } => writeln!(self.out, "# {}", one_line(&text)).context("writing KTAP")?,
+            Frame::Start { .. } => self.samples.clear(),
+            Frame::Hello { .. } | Frame::Plan { .. } | Frame::Bye { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.replace('\n', " ")
+}
+
+/// Is the cell `ok`, and what follows its name?
+fn judge(cell: Cell, end: &CellEnd, samples: &[Sample]) -> (bool, String) {
+    let broken = |what: String| (false, format!(" # {}", one_line(&what)));
+    match end {
+        CellEnd::Complete { .. } => {}
+        CellEnd::Skipped { reason } => return (true, format!(" # SKIP {}", one_line(reason))),
+        CellEnd::Broken { reason } => return broken(format!("broken: {reason}")),
+        CellEnd::Exited { code } => return broken(format!("the test process exited with code {code}")),
+        CellEnd::Signaled { signal } => return broken(format!("the test process was killed by signal {signal}")),
+        CellEnd::Hung { deadline_ms } => return broken(format!("no result within {deadline_ms} ms")),
+    }
+    let (held, trials) = (held(samples, Probe::Writer), samples.len());
+    let wanted = if cell.situation == Situation::Control(Control::Held) { trials } else { 0 };
+    if held == wanted {
+        return (true, String::new());
+    }
+    broken(format!("the lock was held in {held} of {trials} trials, not in {wanted}"))
+}
+
+/// Trials in which `probe` came back only after the release.
+fn held(samples: &[Sample], probe: Probe) -> usize {
+    let late = |sample: &&Sample| sample.probes.iter().any(|seen| seen.probe == probe && !seen.returned_during_hold);
+    samples.iter().filter(late).count()
+}
+
+/// `# name value unit`, a line each.
+fn diagnostics(cell: Cell, samples: &[Sample]) -> Vec<String> {
+    if samples.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = Vec::new();
+    for probe in Probe::ALL {
+        let waits = samples.iter().flat_map(|sample| &sample.probes).filter(|seen| seen.probe == probe);
+        let longest = waits.map(|seen| seen.wait_ms).fold(0.0, f64::max);
+        lines.push(format!("# {cell}.{probe}.held {} trials", held(samples, probe)));
+        lines.push(format!("# {cell}.{probe}.wait.max {longest:.3} ms"));
+    }
+    let longest = samples.iter().map(|sample| sample.hold_ms).fold(0.0, f64::max);
+    lines.push(format!("# {cell}.hold.max {longest:.3} ms"));
+    if let Some(counts) = samples.iter().map(|sample| sample.async_pf).collect::<Option<Vec<u32>>>() {
+        lines.push(format!("# {cell}.async-pf {} events", counts.iter().sum::<u32>()));
+    }
+    if let Some(sample) = samples.iter().find(|sample| held(std::slice::from_ref(*sample), Probe::Writer) > 0) {
+        lines.push(format!("# {cell} held by: {}", sample.waiter.join(" < ")));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use selftests::cell::catalogue;
+    use selftests::protocol::ProbeSample;
+
+    use super::*;
+
+    fn sample(returned: bool) -> Sample {
+        let probe = ProbeSample {
+            probe: Probe::Writer,
+            wait_ms: if returned { 0.5 } else { 100.5 },
+            returned_during_hold: returned,
+            blocked_in: Vec::new(),
+        };
+        Sample {
+            trial: 0,
+            hold_ms: 101.0,
+            withheld_bytes: 4096,
+            async_pf: Some(0),
+            probes: vec![probe],
+            waiter: vec!["swap_readpage".to_owned(), "read_swap_cache_async".to_owned()],
+        }
+    }
+
+    fn report(frames: Vec<Frame>) -> (String, bool) {
+        let mut text = Vec::new();
+        let mut ktap = Ktap::begin(&mut text, 3).unwrap();
+        for frame in frames {
+            ktap.frame(frame).unwrap();
+        }
+        let ok = ktap.ok;
+        (String::from_utf8(text).unwrap(), ok)
+    }
+
+    fn cell(index: usize, samples: &[Sample], outcome: CellEnd) -> Vec<Frame> {
+        let cell = catalogue()[index];
+        let mut frames = vec![Frame::Start { cell }];
+        frames.extend(samples.iter().map(|sample| Frame::Sample { cell, sample: sample.clone() }));
+        frames.push(Frame::Result { cell, outcome });
+        frames
+    }
+
+    #[test]
+    fn controls_are_ok_when_they_are_as_they_must_be() {
+        let mut frames = cell(0, &[sample(false)], CellEnd::Complete { trials: 1 });
+        frames.extend(cell(1, &[sample(true)], CellEnd::Complete { trials: 1 }));
+        frames.extend(cell(2, &[], CellEnd::Skipped { reason: "no NBD".to_owned() }));
+        let (text, ok) = report(frames);
+        assert!(ok, "{text}");
+        assert!(text.starts_with("KTAP version 1\n1..3\n"), "{text}");
+        assert!(text.contains("\nok 1 control.held@1\n"), "{text}");
+        assert!(text.ends_with("ok 3 anon.sync.read@1 # SKIP no NBD\n"), "{text}");
+    }
+
+    #[test]
+    fn a_held_cell_and_a_dead_control_are_not_ok() {
+        let (text, ok) = report(cell(2, &[sample(false)], CellEnd::Complete { trials: 1 }));
+        assert!(!ok);
+        assert!(text.contains("\n# anon.sync.read@1.writer.wait.max 100.500 ms\n"), "{text}");
+        assert!(text.contains("held by: swap_readpage < read_swap_cache_async"), "{text}");
+        assert!(text.contains("\nnot ok 1 anon.sync.read@1 # the lock was held in 1 of 1 trials"), "{text}");
+        assert!(!report(cell(0, &[sample(true)], CellEnd::Complete { trials: 1 })).1);
+        assert!(!report(cell(1, &[], CellEnd::Signaled { signal: 9 })).1);
+    }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What a run changes on the machine, and how a later run takes it back.
+//!
+//! Owns: the record of it, so that even a run killed with SIGKILL is cleaned up
+//! by the next. Must not: touch anything that the record or its name does not
+//! show to be ours.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use crate::nbd::device;
+use crate::{cgroup, swap, trace};
+
+const DIR: &str = "/run/kvm-gup-io";
+const RECORD: &str = "/run/kvm-gup-io/record.json";
+
+/// What must be taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// The network block device that was connected and swapped to.
+    pub(crate) device: PathBuf,
+    /// `vm.page-cluster` as it was.
+    pub(crate) page_cluster: u32,
+}
+
+/// Held while a run lasts, so that two do not clean up each other.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: nix::fcntl::Flock<File>,
+}
+
+/// Takes the machine for one run.
+///
+/// # Errors
+/// Another run has it, or `/run` cannot be written.
+pub(crate) fn lock() -> anyhow::Result<Lock> {
+    fs::create_dir_all(DIR).with_context(|| format!("creating {DIR}"))?;
+    let path = Path::new(DIR).join("lock");
+    let open = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = open.with_context(|| format!("opening {}", path.display()))?;
+    match nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock) {
+        Ok(file) => Ok(Lock { _file: file }),
+        Err((_, error)) => {
+            Err(error).with_context(|| format!("another run holds {}; wait for its end", path.display()))
+        }
+    }
+}
+
+/// Writes the record before anything is changed.
+pub(crate) fn record(record: &Record) -> anyhow::Result<()> {
+    fs::create_dir_all(DIR).with_context(|| format!("creating {DIR}"))?;
+    let temporary = Path::new(DIR).join("record.new");
+    let json = serde_json::to_vec(record).context("encoding the record")?;
+    fs::write(&temporary, json).with_context(|| format!("writing {}", temporary.display()))?;
+    fs::rename(&temporary, RECORD).with_context(|| format!("renaming to {RECORD}"))
+}
+
+/// Takes back what a run left, if it left anything; says what could not be.
+///
+/// All processes of that run must be dead.
+pub(crate) fn clean() -> Vec<String> {
+    let mut complaints = Vec::new();
+    let mut attempt = |result: anyhow::Result<()>| {
+        if let Err(error) = result {
+            complaints.push(format!("{error:#}"));
+        }
+    };
+    if let Ok(json) = fs::read(RECORD) {
+        match serde_json::from_slice::<Record>(&json) {
+            Ok(record) => {
+                if swap::active(&record.device) {
+                    attempt(swap::off(&record.device));
+                }
+                attempt(disconnect(&record.device));
+                attempt(swap::set_page_cluster(record.page_cluster));
+            }
+            Err(error) => attempt(Err(error).context(RECORD)),
+        }
+        attempt(fs::remove_file(RECORD).context(RECORD));
+    }
+    attempt(trace::remove());
+    attempt(cgroup::remove());
+    complaints
+}
+
+/// Frees a device whose server is dead; its kernel end may still be there.
+fn disconnect(path: &Path) -> anyhow::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    device::clear(&file.with_context(|| format!("opening {}", path.display()))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_reads_back() {
+        let record = Record { device: "/dev/nbd3".into(), page_cluster: 3 };
+        let json = serde_json::to_vec(&record).unwrap();
+        assert_eq!(serde_json::from_slice::<Record>(&json).unwrap(), record);
+    }
+}

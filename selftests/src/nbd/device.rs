@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The kernel's end of the block device, and the conductor's link to the server.
+//!
+//! Owns: which `/dev/nbdN` is used, its start and its end, what is withheld. The
+//! ioctl interface is used because it is the one that 3.17 and 7.3 share. Must
+//! not: decide about arm and release.
+
+use std::fs::{File, OpenOptions};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use anyhow::{Context, bail};
+
+use super::server::DEVICE_BYTES;
+use crate::clock::{Deadline, nap};
+use crate::failure::Failure;
+use crate::roles::{Role, Stay};
+use crate::swap::PAGE;
+use crate::wire::{Message, Op};
+
+nix::ioctl_write_int_bad!(nbd_set_sock, nix::request_code_none!(0xab, 0));
+nix::ioctl_write_int_bad!(nbd_set_blksize, nix::request_code_none!(0xab, 1));
+nix::ioctl_none!(nbd_do_it, 0xab, 3);
+nix::ioctl_none!(nbd_clear_sock, 0xab, 4);
+nix::ioctl_write_int_bad!(nbd_set_size_blocks, nix::request_code_none!(0xab, 7));
+nix::ioctl_none!(nbd_disconnect, 0xab, 8);
+
+/// The running device. Dropped, it kills its server, which ends all IO; call
+/// [`Device::stop`] for an orderly end.
+pub(crate) struct Device {
+    /// The device node.
+    pub(crate) path: PathBuf,
+    /// The server process.
+    pub(crate) server: Server,
+    file: File,
+    client: JoinHandle<nix::Result<libc::c_int>>,
+}
+
+/// The conductor's view of the server process.
+pub(crate) struct Server {
+    role: Role,
+    /// Reads withheld since the last [`Server::arm`].
+    pub(crate) withheld: Vec<Withheld>,
+    patience: f64,
+}
+
+/// A read whose reply is withheld.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Withheld {
+    /// First byte on the device.
+    pub(crate) offset: u64,
+    /// Bytes.
+    pub(crate) length: u64,
+    /// [`crate::clock::now`] when the server had read the request.
+    pub(crate) at: u64,
+}
+
+impl Withheld {
+    /// Does the read bring in this page of the device?
+    pub(crate) fn covers(&self, slot: u64) -> bool {
+        let byte = slot * PAGE as u64;
+        self.offset <= byte && byte < self.offset + self.length
+    }
+}
+
+impl Device {
+    /// Starts a server process and connects a free NBD device to it.
+    pub(crate) fn start(patience: f64) -> Result<Self, Failure> {
+        let path = free_device(Path::new("/sys/block"))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(|error| Failure::Skip(format!("cannot open {}: {error}", path.display())))?;
+        let (ours, theirs) = UnixStream::pair().context("socketpair for NBD")?;
+        let role = Role::spawn("nbd", &[Stay::from(OwnedFd::from(theirs))])?;
+        let mut server = Server { role, withheld: Vec::new(), patience };
+        server.expect_done("start")?;
+        let client = connect(&file, ours)?;
+        let device = Self { path, server, file, client };
+        device.wait_connected(patience)?;
+        Ok(device)
+    }
+
+    fn wait_connected(&self, patience: f64) -> anyhow::Result<()> {
+        let name = self.path.file_name().context("an NBD device has a name")?;
+        let pid = Path::new("/sys/block").join(name).join("pid");
+        let deadline = Deadline::after(5000, patience);
+        while !pid.exists() {
+            if deadline.passed() || self.client.is_finished() {
+                bail!("ioctl(NBD_DO_IT) on {} did not connect: no {}", self.path.display(), pid.display());
+            }
+            nap(500);
+        }
+        Ok(())
+    }
+
+    /// Disconnects; nothing may use the device any more.
+    pub(crate) fn stop(self, patience: f64) -> anyhow::Result<()> {
+        // SAFETY: `file` is an open NBD device, and the ioctl takes no argument.
+        unsafe { nbd_disconnect(self.file.as_raw_fd()) }.context("ioctl(NBD_DISCONNECT)")?;
+        let deadline = Deadline::after(5000, patience);
+        while !self.client.is_finished() {
+            if deadline.passed() {
+                bail!("ioctl(NBD_DO_IT) on {} goes on after NBD_DISCONNECT", self.path.display());
+            }
+            nap(500);
+        }
+        clear(&self.file)
+    }
+}
+
+/// Gives the kernel its socket and starts the thread that is the connection.
+fn connect(file: &File, socket: UnixStream) -> anyhow::Result<JoinHandle<nix::Result<libc::c_int>>> {
+    let fd = file.as_raw_fd();
+    // SAFETY: `fd` is an open NBD device; the arguments are a socket and numbers.
+    unsafe {
+        nbd_set_sock(fd, socket.as_raw_fd()).context("ioctl(NBD_SET_SOCK)")?;
+        nbd_set_blksize(fd, PAGE as libc::c_int).context("ioctl(NBD_SET_BLKSIZE)")?;
+        nbd_set_size_blocks(fd, (DEVICE_BYTES / PAGE) as libc::c_int).context("ioctl(NBD_SET_SIZE_BLOCKS)")?;
+    }
+    let file = file.try_clone().context("duplicating the NBD device")?;
+    std::thread::Builder::new()
+        .name("nbd-do-it".to_owned())
+        .spawn(move || {
+            // SAFETY: the thread owns an open NBD device, and the ioctl takes no
+            // argument. The socket must outlive it: old kernels keep only its number.
+            let end = unsafe { nbd_do_it(file.as_raw_fd()) };
+            drop(socket);
+            end
+        })
+        .context("starting the NBD client thread")
+}
+
+/// Takes the socket from a device; harmless on one that has none.
+pub(crate) fn clear(file: &File) -> anyhow::Result<()> {
+    // SAFETY: `file` is an open NBD device, and the ioctl takes no argument.
+    unsafe { nbd_clear_sock(file.as_raw_fd()) }.context("ioctl(NBD_CLEAR_SOCK)")?;
+    Ok(())
+}
+
+/// The first NBD device below `block` that nobody uses.
+fn free_device(block: &Path) -> Result<PathBuf, Failure> {
+    let mut seen = 0;
+    for number in 0..1024_u32 {
+        let dir = block.join(format!("nbd{number}"));
+        if !dir.exists() {
+            continue;
+        }
+        seen += 1;
+        let size = std::fs::read_to_string(dir.join("size")).unwrap_or_default();
+        if !dir.join("pid").exists() && size.trim() == "0" {
+            return Ok(Path::new("/dev").join(format!("nbd{number}")));
+        }
+    }
+    Err(Failure::Skip(if seen == 0 {
+        "no network block device: build CONFIG_BLK_DEV_NBD, or load the module with `modprobe nbd`".to_owned()
+    } else {
+        format!("all {seen} network block devices are in use")
+    }))
+}
+
+impl Server {
+    /// Withholds every read from now on.
+    pub(crate) fn arm(&mut self) -> anyhow::Result<()> {
+        self.withheld.clear();
+        self.order(Op::Arm)
+    }
+
+    /// Lets everything go.
+    pub(crate) fn release(&mut self) -> anyhow::Result<()> {
+        self.order(Op::Release)
+    }
+
+    fn order(&mut self, op: Op) -> anyhow::Result<()> {
+        self.role.control.send(&Message::new(op, &[]))?;
+        self.expect_done(&format!("{op:?}"))
+    }
+
+    fn expect_done(&mut self, what: &str) -> anyhow::Result<()> {
+        let deadline = Deadline::after(10_000, self.patience);
+        loop {
+            match self.role.control.next_until(deadline).context("the NBD server")? {
+                Some(message) if message.op == Op::Done => return Ok(()),
+                Some(message) => self.note(&message)?,
+                None => bail!("the NBD server did not answer {what}"),
+            }
+        }
+    }
+
+    /// Takes one report that is ready to be read.
+    pub(crate) fn take_report(&mut self) -> anyhow::Result<()> {
+        let message = self.role.control.next()?.context("the NBD server is gone")?;
+        self.note(&message)
+    }
+
+    fn note(&mut self, message: &Message) -> anyhow::Result<()> {
+        match message.op {
+            Op::Withheld => {
+                let [offset, length, at, ..] = message.args;
+                self.withheld.push(Withheld { offset, length, at });
+                Ok(())
+            }
+            other => bail!("the NBD server said {other:?}: {}", message.text()),
+        }
+    }
+}
+
+impl AsFd for Server {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.role.control.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_covers_its_pages_only() {
+        let read = Withheld { offset: 8192, length: 8192, at: 0 };
+        let covered: Vec<_> = (0..6).filter(|slot| read.covers(*slot)).collect();
+        assert_eq!(covered, [2, 3]);
+    }
+
+    #[test]
+    fn a_used_device_is_passed_over() {
+        let block = std::env::temp_dir().join(format!("kvm-gup-io-block-{}", std::process::id()));
+        let device = |number: u32, size: &str, used: bool| {
+            let dir = block.join(format!("nbd{number}"));
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(dir.join("size"), size).unwrap();
+            if used {
+                std::fs::write(dir.join("pid"), "1").unwrap();
+            }
+        };
+        assert!(matches!(free_device(&block), Err(Failure::Skip(reason)) if reason.contains("modprobe")));
+        device(0, "0\n", true);
+        device(1, "32768\n", false);
+        assert!(matches!(free_device(&block), Err(Failure::Skip(reason)) if reason.contains("all 2")));
+        device(2, "0\n", false);
+        assert_eq!(free_device(&block).unwrap(), Path::new("/dev/nbd2"));
+        std::fs::remove_dir_all(&block).unwrap();
+    }
+}

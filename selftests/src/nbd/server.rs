@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The server process: the device's content in locked memory, and the hold.
+//!
+//! Owns: which read is withheld and until when. Must not: page-fault on the
+//! device that it serves (everything is locked before the first request), nor
+//! decide about the release, which is the conductor's.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+
+use anyhow::{Context, bail};
+
+use super::proto::{Command, EINVAL, EIO, REQUEST, Request, reply, request};
+use crate::clock::{self, Deadline};
+use crate::roles;
+use crate::swap;
+use crate::wire::{Channel, Message, Op, wait_any};
+
+/// Bytes of the device: 4096 pages, many times what one trial swaps out, and
+/// little enough to be locked in a guest of 512 MiB.
+pub(crate) const DEVICE_BYTES: usize = 16 << 20;
+
+/// What `role nbd` runs until the kernel or the conductor goes away.
+pub(crate) fn serve(control: &Channel, kernel: File) -> anyhow::Result<()> {
+    let mut store = vec![0; DEVICE_BYTES];
+    let header = swap::header(DEVICE_BYTES / swap::PAGE);
+    store[..header.len()].copy_from_slice(&header);
+    roles::lock_memory_forever()?;
+    let mut server = Server { store, kernel, withheld: Vec::with_capacity(256), armed: false };
+    control.send(&Message::new(Op::Done, &[]))?;
+    loop {
+        let ready = wait_any(&[server.kernel.as_fd(), control.as_fd()], Deadline::after(60_000, 1.0))?;
+        // Control first: a request that arrives after `Arm` was sent must be withheld.
+        if ready[1] && !server.control(control)? {
+            return Ok(());
+        }
+        if ready[0] && !server.kernel(control)? {
+            return Ok(());
+        }
+    }
+}
+
+struct Server {
+    store: Vec<u8>,
+    kernel: File,
+    withheld: Vec<Request>,
+    armed: bool,
+}
+
+impl Server {
+    /// One order of the conductor; false when it is gone.
+    fn control(&mut self, control: &Channel) -> anyhow::Result<bool> {
+        let Some(order) = control.next()? else { return Ok(false) };
+        match order.op {
+            Op::Arm => self.armed = true,
+            Op::Release => {
+                self.armed = false;
+                for request in std::mem::take(&mut self.withheld) {
+                    self.answer_read(request)?;
+                }
+            }
+            other => bail!("the server got the order {other:?}"),
+        }
+        control.send(&Message::new(Op::Done, &[]))?;
+        Ok(true)
+    }
+
+    /// One request of the kernel; false when it disconnected.
+    fn kernel(&mut self, control: &Channel) -> anyhow::Result<bool> {
+        let mut header = [0; REQUEST];
+        match self.kernel.read_exact(&mut header) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(false),
+            Err(error) => return Err(error).context("reading a request header"),
+        }
+        let Some(request) = request(&header) else { bail!("the kernel sent no NBD request: {header:02x?}") };
+        match request.command {
+            Command::Read if self.armed => {
+                self.withheld.push(request);
+                control.send(&Message::new(Op::Withheld, &[request.offset, request.length.into(), clock::now()]))?;
+            }
+            Command::Read => self.answer_read(request)?,
+            Command::Write => self.write(request)?,
+            Command::Disconnect => return Ok(false),
+            Command::Other(_) => self.send(&reply(request.handle, EINVAL))?,
+        }
+        Ok(true)
+    }
+
+    fn range(&self, request: &Request) -> Option<std::ops::Range<usize>> {
+        let start = usize::try_from(request.offset).ok()?;
+        let end = start.checked_add(request.length as usize)?;
+        (end <= self.store.len()).then_some(start..end)
+    }
+
+    fn answer_read(&mut self, request: Request) -> anyhow::Result<()> {
+        let Some(range) = self.range(&request) else { return self.send(&reply(request.handle, EIO)) };
+        self.send(&reply(request.handle, 0))?;
+        self.kernel.write_all(&self.store[range]).context("sending the bytes of a read")
+    }
+
+    fn write(&mut self, request: Request) -> anyhow::Result<()> {
+        let Some(range) = self.range(&request) else { bail!("a write beyond the device: {request:?}") };
+        self.kernel.read_exact(&mut self.store[range]).context("reading the bytes of a write")?;
+        self.send(&reply(request.handle, 0))
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.kernel.write_all(bytes).context("sending a reply")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    fn ask(command: u16, handle: u8, offset: u64, length: u32) -> [u8; REQUEST] {
+        let mut bytes = [handle; REQUEST];
+        bytes[..4].copy_from_slice(&0x2560_9513_u32.to_be_bytes());
+        bytes[4..6].fill(0);
+        bytes[6..8].copy_from_slice(&command.to_be_bytes());
+        bytes[16..24].copy_from_slice(&offset.to_be_bytes());
+        bytes[24..].copy_from_slice(&length.to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn reads_are_withheld_between_arm_and_release_and_writes_pass() {
+        let (ours, theirs) = Channel::pair().unwrap();
+        let (mut kernel, socket) = UnixStream::pair().unwrap();
+        let mut server = Server {
+            store: vec![0; 8192],
+            kernel: File::from(OwnedFd::from(socket)),
+            withheld: Vec::new(),
+            armed: false,
+        };
+        ours.send(&Message::new(Op::Arm, &[])).unwrap();
+        assert!(server.control(&theirs).unwrap());
+        assert_eq!(ours.next().unwrap().unwrap().op, Op::Done);
+        kernel.write_all(&ask(0, 7, 4096, 4)).unwrap();
+        assert!(server.kernel(&theirs).unwrap());
+        assert_eq!(ours.next().unwrap().unwrap().args[..2], [4096, 4]);
+        kernel.write_all(&ask(1, 8, 4096, 4)).unwrap();
+        kernel.write_all(b"data").unwrap();
+        assert!(server.kernel(&theirs).unwrap());
+        let mut answer = [0; 16];
+        kernel.read_exact(&mut answer).unwrap();
+        assert_eq!(answer[8..], [8; 8], "the write is answered, the read is not");
+        ours.send(&Message::new(Op::Release, &[])).unwrap();
+        assert!(server.control(&theirs).unwrap());
+        let mut answer = [0; 20];
+        kernel.read_exact(&mut answer).unwrap();
+        assert_eq!(answer[8..16], [7; 8]);
+        assert_eq!(&answer[16..], b"data");
+        kernel.write_all(&ask(0, 9, 8192, 4)).unwrap();
+        assert!(server.kernel(&theirs).unwrap());
+        let mut answer = [0; 16];
+        kernel.read_exact(&mut answer).unwrap();
+        assert_eq!(answer[7], 5, "a read beyond the end is an IO error");
+        drop(kernel);
+        assert!(!server.kernel(&theirs).unwrap());
+    }
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Runs the conductor as a child, and survives whatever becomes of it.
+//!
+//! Owns: deadlines, the kill, the result of a cell whose process died, the next
+//! child for the cells that remain. Must not: measure, or die itself: in a
+//! guest this is PID 1.
+
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, killpg, sigaction};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+use selftests::cell::Cell;
+use selftests::plan::Plan;
+use selftests::protocol::{CellEnd, Decoder, Frame};
+
+use crate::clock::{Deadline, nap};
+use crate::leftovers;
+use crate::wire::wait_any;
+
+/// From the start of a child to its first cell, at hardware speed.
+const START_MS: u64 = 30_000;
+/// For what a cell does once: start a process, build a machine, prove async faults.
+const CELL_MS: u64 = 10_000;
+/// For what a trial does besides holding.
+const TRIAL_MS: u64 = 400;
+/// From SIGKILL to the end of all processes of a child.
+const KILL_MS: u64 = 10_000;
+
+/// Where frames go.
+pub(crate) trait Sink {
+    /// Takes one frame.
+    fn frame(&mut self, frame: Frame) -> anyhow::Result<()>;
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn on_signal(_signal: libc::c_int) {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+}
+
+/// Makes SIGINT, SIGTERM and SIGHUP end the run in good order.
+pub(crate) fn catch_interrupts() -> anyhow::Result<()> {
+    let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::empty(), SigSet::empty());
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        // SAFETY: the handler only stores to an atomic.
+        unsafe { sigaction(signal, &action) }.with_context(|| format!("catching {signal}"))?;
+    }
+    Ok(())
+}
+
+/// Was the run interrupted?
+pub(crate) fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
+/// Measures the whole plan, with as many children as it takes.
+///
+/// # Errors
+/// The sink takes no more frames, or no child can be started at all.
+pub(crate) fn supervise(plan: &Plan, sink: &mut dyn Sink) -> anyhow::Result<()> {
+    let mut remaining = plan.cells.clone();
+    clean(sink)?;
+    while !remaining.is_empty() && !interrupted() {
+        let run = Run::start(Plan { cells: remaining.clone(), ..plan.clone() })?;
+        remaining = run.follow(sink)?;
+        clean(sink)?;
+    }
+    Ok(())
+}
+
+fn clean(sink: &mut dyn Sink) -> anyhow::Result<()> {
+    for text in leftovers::clean() {
+        sink.frame(Frame::Note { text: format!("cleaning up: {text}") })?;
+    }
+    Ok(())
+}
+
+/// The longest that a cell of `plan` may take, in milliseconds.
+fn cell_ms(plan: &Plan) -> u64 {
+    CELL_MS + u64::from(plan.trials) * (u64::from(plan.hold_ms) + TRIAL_MS)
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Exited(i32),
+    Signaled(i32),
+    Hung(u64),
+}
+
+/// One child and what is known of its cells.
+struct Run {
+    plan: Plan,
+    child: Child,
+    pipe: ChildStdout,
+    under_way: Option<Cell>,
+    done: Vec<Cell>,
+}
+
+impl Run {
+    fn start(plan: Plan) -> anyhow::Result<Self> {
+        let json = serde_json::to_string(&plan).context("encoding the plan")?;
+        let mut command = Command::new("/proc/self/exe");
+        command.args(["run", &json]).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().with_context(|| format!("starting {command:?}"))?;
+        let pipe = child.stdout.take().context("the child has no standard output")?;
+        Ok(Self { plan, child, pipe, under_way: None, done: Vec::new() })
+    }
+
+    /// Forwards frames until the child's end; the cells that still remain then.
+    fn follow(mut self, sink: &mut dyn Sink) -> anyhow::Result<Vec<Cell>> {
+        let forwarded = self.forward(sink);
+        let end = self.end(matches!(forwarded, Ok(None)));
+        if let Some(end) = forwarded?.or(end) {
+            self.blame(end, sink)?;
+        }
+        let done = self.done;
+        Ok(self.plan.cells.into_iter().filter(|cell| !done.contains(cell)).collect())
+    }
+
+    /// Forwards frames; how it ended if it did not close its pipe itself.
+    fn forward(&mut self, sink: &mut dyn Sink) -> anyhow::Result<Option<End>> {
+        let mut decoder = Decoder::default();
+        let mut allowed_ms = START_MS;
+        let mut deadline = Deadline::after(allowed_ms, self.plan.patience);
+        loop {
+            while let Some(envelope) = decoder.next_frame()? {
+                if matches!(envelope.frame, Frame::Start { .. } | Frame::Result { .. }) {
+                    allowed_ms = cell_ms(&self.plan);
+                    deadline = Deadline::after(allowed_ms, self.plan.patience);
+                }
+                self.note(&envelope.frame);
+                sink.frame(envelope.frame)?;
+            }
+            let tick = Deadline::after(200, 1.0);
+            if wait_any(&[self.pipe.as_fd()], tick)?[0] {
+                let mut chunk = [0; 16384];
+                let count = std::io::Read::read(&mut self.pipe, &mut chunk).context("reading the child's frames")?;
+                if count == 0 {
+                    return Ok(None);
+                }
+                decoder.push(&chunk[..count]);
+            } else if deadline.passed() {
+                return Ok(Some(End::Hung(stretched(allowed_ms, self.plan.patience))));
+            }
+            if interrupted() {
+                return Ok(Some(End::Signaled(libc::SIGINT)));
+            }
+        }
+    }
+
+    fn note(&mut self, frame: &Frame) {
+        match frame {
+            Frame::Start { cell } => self.under_way = Some(*cell),
+            Frame::Result { cell, .. } => {
+                self.under_way = None;
+                self.done.push(*cell);
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends the child and its whole group; how it had ended if it ended by itself.
+    fn end(&mut self, by_itself: bool) -> Option<End> {
+        let group = Pid::from_raw(self.child.id().cast_signed());
+        let deadline = Deadline::after(KILL_MS, self.plan.patience);
+        let mut status = None;
+        while by_itself && status.is_none() && !deadline.passed() {
+            status = self.child.try_wait().ok().flatten();
+            nap(200);
+        }
+        // Its helpers die with it by PR_SET_PDEATHSIG, but only this is sure.
+        if let Err(error) = killpg(group, Signal::SIGKILL)
+            && error != nix::errno::Errno::ESRCH
+        {
+            eprintln!("selftests: killpg({group}): {error}");
+        }
+        let deadline = Deadline::after(KILL_MS, self.plan.patience);
+        while !deadline.passed() {
+            status = status.or_else(|| self.child.try_wait().ok().flatten());
+            // Orphans of the group come to us, a subreaper, and must be collected.
+            while waitpid(Pid::from_raw(-group.as_raw()), Some(WaitPidFlag::WNOHANG))
+                .is_ok_and(|end| end.pid().is_some())
+            {}
+            if status.is_some() && killpg(group, None).is_err() {
+                break;
+            }
+            nap(500);
+        }
+        status.filter(|_| by_itself).and_then(ended)
+    }
+
+    /// Gives the cell under way, or the first one if nothing was done, its result.
+    fn blame(&mut self, end: End, sink: &mut dyn Sink) -> anyhow::Result<()> {
+        if interrupted() {
+            return Ok(());
+        }
+        let cell = match self.under_way {
+            Some(cell) => cell,
+            // A child may end after a broken cell; then the rest waits for the next.
+            None if !self.done.is_empty() => return Ok(()),
+            None => {
+                let Some(cell) = self.plan.cells.first() else { return Ok(()) };
+                sink.frame(Frame::Start { cell: *cell })?;
+                *cell
+            }
+        };
+        self.done.push(cell);
+        let outcome = match end {
+            End::Exited(code) => CellEnd::Exited { code },
+            End::Signaled(signal) => CellEnd::Signaled { signal },
+            End::Hung(deadline_ms) => CellEnd::Hung { deadline_ms },
+        };
+        sink.frame(Frame::Result { cell, outcome })
+    }
+}
+
+fn ended(status: ExitStatus) -> Option<End> {
+    status.code().map(End::Exited).or_else(|| status.signal().map(End::Signaled))
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "deadlines")]
+fn stretched(ms: u64, patience: f64) -> u64 {
+    (ms as f64 * patience.max(0.0)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_has_time_for_all_its_holds() {
+        let plan = Plan { cells: Vec::new(), trials: 20, hold_ms: 100, patience: 2.0 };
+        assert!(cell_ms(&plan) > 20 * 100 * 2);
+        assert_eq!(stretched(cell_ms(&plan), plan.patience), 2 * cell_ms(&plan));
+    }
+
+    #[test]
+    fn an_end_is_told_as_it_was() {
+        assert_eq!(ended(ExitStatus::from_raw(7 << 8)), Some(End::Exited(7)));
+        assert_eq!(ended(ExitStatus::from_raw(9)), Some(End::Signaled(9)));
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What `/proc` says about a task: its state and where in the kernel it waits.
+//!
+//! Owns: reading and parsing `stat` and `stack`. Must not: judge a stack beyond
+//! "waits for a lock of the mm". Reading either takes no mmap lock.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The state letter in the text of a `stat` file.
+pub(crate) fn parse_state(stat: &str) -> Option<char> {
+    // The name, in parentheses, may itself have parentheses and spaces.
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
+/// The symbols in the text of a `stack` file, innermost first.
+///
+/// Offsets go, and so do the suffixes of the compiler's clones, since they
+/// change with each build.
+pub(crate) fn parse_stack(stack: &str) -> Vec<String> {
+    stack.lines().filter_map(symbol).map(str::to_owned).collect()
+}
+
+fn symbol(line: &str) -> Option<&str> {
+    let name = line.split_once("] ")?.1.split(['+', ' ']).next()?;
+    let name = name.split('.').next()?;
+    // The last line of an old kernel's stack is a bare address.
+    (!name.is_empty() && !name.starts_with("0x")).then_some(name)
+}
+
+/// Does a task with this stack wait for the mmap lock, or for a lock of a VMA?
+pub(crate) fn waits_for_lock(stack: &[String]) -> bool {
+    stack.iter().any(|symbol| {
+        symbol.starts_with("rwsem_down")
+            || symbol.starts_with("call_rwsem_down")
+            || symbol.starts_with("__vma_start_write")
+            || symbol.starts_with("vma_start_read")
+            || symbol.contains("down_write")
+            || symbol.contains("down_read")
+    })
+}
+
+/// The state of the task whose directory is `dir`; `None` if it is gone.
+pub(crate) fn state(dir: &Path) -> Option<char> {
+    parse_state(&fs::read_to_string(dir.join("stat")).ok()?)
+}
+
+/// The kernel stack of the task whose directory is `dir`; empty if it runs, is
+/// gone, or may not be looked at.
+pub(crate) fn stack(dir: &Path) -> Vec<String> {
+    parse_stack(&fs::read_to_string(dir.join("stack")).unwrap_or_default())
+}
+
+/// The directories of all kworkers.
+pub(crate) fn kworkers() -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|dir| dir.file_name().is_some_and(|name| name.as_encoded_bytes()[0].is_ascii_digit()))
+        .filter(|dir| fs::read_to_string(dir.join("comm")).is_ok_and(|comm| comm.starts_with("kworker/")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_follows_the_last_parenthesis() {
+        assert_eq!(parse_state("12 (a) S b) D 1 12 12"), Some('D'));
+        assert_eq!(parse_state(""), None);
+    }
+
+    #[test]
+    fn stacks_of_old_and_new_kernels_become_symbols() {
+        let new = "[<0>] swap_readpage+0x15a/0x260\n[<0>] read_swap_cache_async.part.0+0x5c/0x90\n";
+        assert_eq!(parse_stack(new), ["swap_readpage", "read_swap_cache_async"]);
+        let old = "[<ffffffff81100a31>] rwsem_down_write_failed+0x1/0x2\n[<ffffffffffffffff>] 0xffffffffffffffff\n";
+        assert_eq!(parse_stack(old), ["rwsem_down_write_failed"]);
+        assert!(parse_stack("").is_empty());
+    }
+
+    #[test]
+    fn lock_waits_are_told_from_others() {
+        let stack = |symbols: &[&str]| symbols.iter().map(|symbol| (*symbol).to_owned()).collect::<Vec<_>>();
+        assert!(waits_for_lock(&stack(&["rwsem_down_write_slowpath", "down_write_killable"])));
+        assert!(waits_for_lock(&stack(&["schedule", "__vma_start_write"])));
+        assert!(!waits_for_lock(&stack(&["unix_stream_read_generic", "vfs_read"])));
+        assert!(!waits_for_lock(&[]));
+    }
+}

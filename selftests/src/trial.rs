@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! One trial: a page goes out, an access wants it back, its IO is withheld.
+//!
+//! ```text
+//! map → evict → arm → access → read withheld → waiter waits → probes → release → compare
+//! ```
+//!
+//! Owns: that sequence and its sample. Must not: judge, or leave anything
+//! withheld, whatever fails.
+
+use std::os::fd::AsFd;
+
+use anyhow::Context;
+use selftests::cell::{Access, Backing, Control, Path, Probe, Situation};
+use selftests::protocol::Sample;
+
+use crate::clock::{millis, now};
+use crate::evict::{evict, slot};
+use crate::failure::Failure;
+use crate::hold::{self, ProbeRun, Suspects};
+use crate::nbd::device::{Server, Withheld};
+use crate::rig::{Kit, QUIET_SLOT, Subject};
+use crate::subject::{PAGES, value_at};
+use crate::swap::PAGE;
+use crate::trace::Trace;
+use crate::wire::{Channel, Message, Op, wait_any};
+
+/// Pages from each end of the guest memory that are not accessed, so that a
+/// readahead window always fits.
+const MARGIN: u64 = 8;
+
+/// What all trials of a cell share.
+pub(crate) struct Scene<'a> {
+    /// Withholds and releases.
+    pub(crate) server: &'a mut Server,
+    /// Counts async page faults.
+    pub(crate) trace: &'a mut Result<Trace, String>,
+    /// Helpers and deadlines.
+    pub(crate) kit: &'a Kit,
+    /// The probed process.
+    pub(crate) subject: &'a Subject,
+    /// What is measured.
+    pub(crate) situation: Situation,
+    /// Longest hold in milliseconds.
+    pub(crate) hold_ms: u32,
+    /// Which probes to start; the proof of async page faults needs none.
+    pub(crate) probes: &'a [Probe],
+}
+
+/// What a trial accesses.
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    seed: u64,
+    page: u64,
+    /// What a storing guest stores there.
+    value: u64,
+    /// The page of the device that must be withheld, where it is known.
+    slot: Option<u64>,
+}
+
+impl Scene<'_> {
+    /// Makes one trial; `seed` chooses page and content.
+    pub(crate) fn trial(&mut self, trial: u32, seed: u64) -> Result<Sample, Failure> {
+        let target = self.prepare(seed)?;
+        self.async_faults()?;
+        self.server.arm()?;
+        let mut runs = probe_runs(self.probes, self.kit, self.subject);
+        let seen = self.while_withheld(target, &mut runs);
+        let release = now();
+        self.server.release()?;
+        let settled = self.settle(target, &mut runs, !matches!(seen, Err(Early::Over(_))));
+        let (waiter, since) = seen.map_err(|(Early::Over(failure) | Early::Under(failure))| failure)?;
+        settled?;
+        self.compare(target)?;
+        Ok(Sample {
+            trial,
+            hold_ms: millis(release.saturating_sub(since)),
+            withheld_bytes: self.server.withheld.iter().map(|read| read.length).sum(),
+            async_pf: self.async_faults()?,
+            probes: runs.into_iter().filter_map(|run| run.sample(release)).collect(),
+            waiter,
+        })
+    }
+
+    /// Fresh guest memory, swapped out where the situation needs it.
+    fn prepare(&self, seed: u64) -> Result<Target, Failure> {
+        let shared = matches!(self.situation, Situation::Fault(Backing::Shmem, ..));
+        let map = Message::new(Op::Map, &[u64::from(shared), seed]);
+        self.subject.main.ask(&map, self.kit.deadline(10_000))?;
+        let page = MARGIN + (seed >> 20) % (PAGES as u64 - 2 * MARGIN);
+        let mut target = Target { seed, page, value: seed >> 8 & 0xff, slot: None };
+        if self.situation == Situation::Control(Control::Released) {
+            target.slot = Some(QUIET_SLOT);
+            return Ok(target);
+        }
+        evict(self.kit, self.subject)?;
+        if !shared {
+            target.slot = Some(slot(self.subject, page)?);
+        }
+        Ok(target)
+    }
+
+    /// The channel on which the access is ordered and answered.
+    fn accessing(&self) -> &Channel {
+        match self.situation {
+            Situation::Fault(..) => &self.subject.vcpu,
+            Situation::Control(_) => &self.kit.accessor.control,
+        }
+    }
+
+    fn access_order(&self, target: Target) -> Message {
+        let at = self.subject.hva + target.page * PAGE as u64;
+        match self.situation {
+            Situation::Fault(..) => Message::new(Op::Go, &[target.page, target.value]),
+            Situation::Control(Control::Held) => Message::new(Op::Go, &[self.subject.main.pid.into(), at]),
+            Situation::Control(Control::Released) => {
+                let mut order = Message::with_text(Op::Go, &self.kit.disk.to_string_lossy());
+                order.args[1] = QUIET_SLOT * PAGE as u64;
+                order
+            }
+        }
+    }
+
+    fn suspects(&self) -> Suspects {
+        match self.situation {
+            Situation::Fault(_, path, _) => {
+                Suspects { task: self.subject.thread_dir(self.subject.vcpu_tid), kworkers: path == Path::ApfHalt }
+            }
+            Situation::Control(_) => Suspects { task: self.kit.accessor.proc_dir(), kworkers: false },
+        }
+    }
+
+    /// From the access to the end of the probes: who waited, and since when.
+    fn while_withheld(&mut self, target: Target, runs: &mut [ProbeRun<'_>]) -> Result<(Vec<String>, u64), Early> {
+        let begun = self.accessing().send(&self.access_order(target));
+        begun.map_err(|error| Early::Over(error.into()))?;
+        let withheld = self.wait_withheld(target)?;
+        let waiter = self.suspects().waiter(self.kit.deadline(2000))?;
+        hold::probe(runs, self.hold_ms)?;
+        Ok((waiter, withheld.at))
+    }
+
+    fn wait_withheld(&mut self, target: Target) -> Result<Withheld, Early> {
+        let deadline = self.kit.deadline(3000);
+        loop {
+            let wanted = |read: &&Withheld| target.slot.is_none_or(|slot| read.covers(slot));
+            if let Some(read) = self.server.withheld.iter().find(wanted) {
+                return Ok(*read);
+            }
+            let ready = wait_any(&[self.server.as_fd(), self.accessing().as_fd()], deadline)?;
+            if ready[0] {
+                self.server.take_report()?;
+            } else if ready[1] {
+                let failure = self.end_of_access(target).err();
+                let over = || Failure::Again("the access was over and no read was withheld".to_owned());
+                return Err(Early::Over(failure.unwrap_or_else(over)));
+            } else if deadline.passed() {
+                let seen = &self.server.withheld;
+                let reason = format!("the read of slot {:?} did not arrive; withheld are {seen:?}", target.slot);
+                return Err(Early::Under(Failure::Again(reason)));
+            }
+        }
+    }
+
+    /// After the release everything must end, and the access with the right byte.
+    fn settle(&self, target: Target, runs: &mut [ProbeRun<'_>], access_under_way: bool) -> Result<(), Failure> {
+        let deadline = self.kit.deadline(10_000);
+        if access_under_way {
+            if !wait_any(&[self.accessing().as_fd()], deadline)?[0] {
+                return Err(Failure::Broken("the access did not end after the release".to_owned()));
+            }
+            self.end_of_access(target)?;
+        }
+        hold::collect(runs, deadline)?;
+        if hold::all_back(runs) {
+            return Ok(());
+        }
+        Err(Failure::Broken("a probe did not end after the release".to_owned()))
+    }
+
+    /// Takes the answer to the access, which is there, and checks its byte.
+    fn end_of_access(&self, target: Target) -> Result<(), Failure> {
+        let answer = self.accessing().next()?.context("the accessing process is gone")?;
+        if answer.op != Op::Done {
+            return Err(Failure::Broken(format!("the access failed: {}", answer.text())));
+        }
+        let wanted = match self.situation {
+            Situation::Fault(_, _, Access::Write) => target.value,
+            Situation::Control(Control::Released) => return Ok(()),
+            _ => value_at(target.seed, target.page),
+        };
+        if answer.args[0] == wanted {
+            return Ok(());
+        }
+        let seen = answer.args[0];
+        Err(Failure::Broken(format!("the access of page {} gave {seen:#x} and must give {wanted:#x}", target.page)))
+    }
+
+    /// All guest memory must be as written.
+    fn compare(&self, target: Target) -> Result<(), Failure> {
+        let write = matches!(self.situation, Situation::Fault(_, _, Access::Write));
+        let written = if write { target.page } else { u64::MAX };
+        let order = Message::new(Op::Verify, &[target.seed, written, target.value]);
+        let compared = self.subject.main.ask(&order, self.kit.deadline(20_000));
+        compared.map(drop).map_err(|error| Failure::Broken(format!("wrong guest content: {error:#}")))
+    }
+
+    /// Async page faults of the vCPU since the last call; `None` if they cannot be seen.
+    fn async_faults(&mut self) -> Result<Option<u32>, Failure> {
+        match self.trace {
+            Ok(trace) => Ok(Some(trace.take(self.subject.vcpu_tid)?)),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// The probes of a trial, not started yet.
+fn probe_runs<'a>(probes: &[Probe], kit: &'a Kit, subject: &'a Subject) -> Vec<ProbeRun<'a>> {
+    let run = |probe: &Probe| match probe {
+        Probe::Writer => {
+            let task = subject.thread_dir(subject.writer_tid);
+            ProbeRun::new(*probe, &subject.writer, Message::new(Op::Go, &[]), task)
+        }
+        Probe::Reader => {
+            let order = Message::new(Op::Go, &[subject.main.pid.into()]);
+            ProbeRun::new(*probe, &kit.reader.control, order, kit.reader.proc_dir())
+        }
+    };
+    probes.iter().map(run).collect()
+}
+
+/// Why a hold ended early: with the access over (or never begun), or under way.
+enum Early {
+    Over(Failure),
+    Under(Failure),
+}
+
+impl From<Failure> for Early {
+    fn from(failure: Failure) -> Self {
+        Self::Under(failure)
+    }
+}
+
+impl From<anyhow::Error> for Early {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Under(error.into())
+    }
+}
