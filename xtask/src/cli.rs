@@ -7,6 +7,8 @@
 use clap::{Args, Parser, Subcommand};
 use selftests::plan::{HOLD_MS, TRIALS};
 
+use crate::accel::AccelChoice;
+
 /// The target that `test` takes if none is named.
 pub const DEFAULT_TARGET: &str = "v6.1";
 
@@ -92,8 +94,8 @@ pub struct TestArgs {
     ///
     /// `auto` boots a canary: KVM only if that is fast and offers nesting, else emulation (TCG). The states are right at
     /// any speed.
-    #[arg(long, value_name = "ACCEL", default_value = "auto", value_parser = ["auto", "tcg", "kvm"])]
-    pub accel: String,
+    #[arg(long, value_name = "ACCEL", value_enum, default_value_t = AccelChoice::Auto)]
+    pub accel: AccelChoice,
 
     /// Install what is missing without asking
     #[arg(long, short)]
@@ -118,10 +120,6 @@ Examples:
 /// `cargo xtask doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Install what is missing without asking
-    #[arg(long, short)]
-    pub yes: bool,
-
     /// Print the findings as one JSON object
     #[arg(long)]
     pub json: bool,

@@ -1,4 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Parses, dispatches, maps errors to exit codes.
 
-fn main() {}
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use xtask::cli::{Cli, Command};
+use xtask::error::Error;
+use xtask::{cmd, interrupt};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match interrupt::install().map_err(|error| Error::Infra(error.into())).and_then(|()| run(cli)) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<u8, Error> {
+    let checkout = checkout();
+    match cli.command {
+        Command::Test(args) => cmd::test::run(&args, &checkout),
+        Command::Doctor(args) => cmd::doctor::run(&args),
+        Command::Bench(args) => cmd::bench::run(&args, &checkout),
+        Command::Judge(args) => cmd::judge::run(&args, &checkout),
+    }
+}
+
+/// The checkout that this program was built from: patches, kconfigs and results
+/// lie there, wherever it is called from.
+fn checkout() -> PathBuf {
+    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().map(PathBuf::from).unwrap_or(manifest)
+}

@@ -3,21 +3,13 @@
 //!
 //! Owns: the lines and the JSON. Must not: install; `test --yes` does.
 
-use std::path::Path;
-
 use anyhow::Context;
 use serde::Serialize;
 
+use crate::cache::Cache;
+use crate::cli::DoctorArgs;
 use crate::doctor::{Depth, Finding, Host, State, check, demand, missing};
 use crate::error::Error;
-
-/// Options of `doctor`.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Args {
-    /// Print one JSON object and nothing else on standard output
-    #[arg(long)]
-    pub json: bool,
-}
 
 /// The machine-readable answer.
 #[derive(Serialize)]
@@ -27,12 +19,12 @@ struct Answer<'a> {
     requirements: &'a [Finding],
 }
 
-/// Checks and prints. `cache` is the cache folder, which need not exist.
+/// Checks and prints.
 ///
 /// # Errors
 /// [`Error::Infra`] if anything mandatory is missing.
-pub fn run(args: &Args, cache: &Path) -> Result<(), Error> {
-    let findings = check(&Host::this(cache), Depth::Full)?;
+pub fn run(args: &DoctorArgs) -> Result<u8, Error> {
+    let findings = check(&Host::this(&Cache::open()?.root), Depth::Full)?;
     if args.json {
         let answer = Answer { schema: 1, ok: missing(&findings).is_empty(), requirements: &findings };
         println!("{}", serde_json::to_string(&answer).context("cannot serialise the answer")?);
@@ -41,7 +33,8 @@ pub fn run(args: &Args, cache: &Path) -> Result<(), Error> {
             println!("{}", line(finding));
         }
     }
-    demand(&findings)
+    demand(&findings)?;
+    Ok(0)
 }
 
 /// One requirement, one line.

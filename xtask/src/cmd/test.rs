@@ -9,17 +9,16 @@ use std::path::Path;
 use anyhow::anyhow;
 use selftests::plan::{self, Plan};
 
+use super::print;
 use crate::accel;
 use crate::cache::Cache;
 use crate::cli::TestArgs;
-use crate::doctor;
+use crate::doctor::{self, Host};
 use crate::error::Error;
 use crate::guest;
 use crate::judge;
 use crate::measure::{self, Lab, Side, Subject};
-use crate::outcome::Outcome;
 use crate::progress::Progress;
-use crate::report::table::{self, Look};
 use crate::source::{LinuxArg, Request};
 use crate::store::{RunDir, RunInfo};
 use crate::target::Target;
@@ -35,7 +34,7 @@ pub fn run(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
     let target = target(args, linux.as_ref(), &checkout.join("patches"))?;
     let cache = Cache::open()?;
 
-    doctor::ensure(linux.is_none(), args.yes, &progress)?;
+    doctor::ensure(&Host::this(&cache.root), args.yes, &progress)?;
     let accel = accel::choose(&cache.root, args.accel)?;
     progress.say(format!("accelerator: {}", accel.why));
     let plan = Plan { cells, trials: args.trials, hold_ms: args.hold, patience: accel.patience() };
@@ -46,10 +45,30 @@ pub fn run(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
     let mut lab = Lab { checkout: checkout.to_owned(), cache, progress, accel, plan, init, run, info };
     lab.run.describe(&lab.info)?;
 
-    let subject = Subject { target: &target, request: request(linux.as_ref(), &target), sides: sides(args) };
+    let subject = subject(args, linux.as_ref(), &target);
     let measured = measure::kernel(&mut lab, &subject)?;
     let outcome = judge::outcome(&lab.info.accel, vec![measured], Some(lab.run.name().to_owned()));
     lab.run.finish(&outcome)?;
     print(&outcome, args.json)?;
     Ok(outcome.exit)
+}
+
+/// The target that is named, or the one that lends its configuration to a tree.
+fn target(args: &TestArgs, linux: Option<&LinuxArg>, patches: &Path) -> Result<Target, Error> {
+    match (args.target(), linux) {
+        (Some(name), _) => Target::load(patches, name),
+        (None, Some(linux)) => Target::nearest(patches, &linux.version()?),
+        (None, None) => Err(Error::Usage(anyhow!("neither a target nor --linux"))),
+    }
+}
+
+/// A named target is measured without and with its series; a tree by itself.
+fn subject<'a>(args: &TestArgs, linux: Option<&'a LinuxArg>, target: &'a Target) -> Subject<'a> {
+    let sides = match args.target() {
+        None => vec![Side::Tree],
+        Some(_) if args.side.is_empty() => vec![Side::Baseline, Side::Patched],
+        Some(_) => args.side.clone(),
+    };
+    let request = linux.map_or(Request::Target(target), Request::Linux);
+    Subject { target, request, sides }
 }
