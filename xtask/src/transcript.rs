@@ -27,11 +27,12 @@ pub struct Transcript {
 /// A console line that says that the kernel is in trouble.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// The detector's class, e.g. `panic`, `warning`, `hung-task`.
+    /// The detector's class, e.g. `panic`, `warning`, `hung-task`; `backtrace` for
+    /// the answer to our own NMI after a time-out, which is never fatal.
     pub class: String,
     /// Does it end the boot's credibility?
     pub fatal: bool,
-    /// The line, lossily decoded, without its line end.
+    /// The line, lossily decoded, without its line end and control characters.
     pub line: String,
     /// Byte offset of the line in `console.raw`.
     pub offset: u64,
@@ -58,12 +59,14 @@ pub enum Ending {
     },
     /// We killed it: a deadline passed.
     TimedOut {
-        /// Which phase: `qemu-start`, `first-printk`, `hello`, `frame`, `total`.
+        /// Which phase: `qemu-start`, `first-printk`, `hello`, `frame`, `power-off`
+        /// (after `bye`), `total`.
         phase: String,
         /// The deadline.
         deadline_ms: u64,
     },
-    /// We killed it some time after a fatal finding on the console.
+    /// We killed it some time after nothing more could count: after a console line
+    /// that ends a kernel, or a frame stream that cannot be read (`stream_error`).
     KilledAfterCrash,
     /// QEMU never got to run a kernel: its own words.
     FailedToStart {
