@@ -2,7 +2,7 @@
 //! What happens while the reply is withheld: who waits, and do the probes return?
 //!
 //! ```text
-//! waiter in D, twice the same stack ─▶ writer go ─▶ (back, or 3 ms) ─▶ reader go
+//! waiter in D, twice the same stack ─▶ writer go ─▶ (back, or waits) ─▶ reader go
 //!     ─▶ all back, or the hold is over ─▶ stacks of those not back ─▶ release
 //! ```
 //!
@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use selftests::cell::Probe;
+use selftests::lockwait::shows_lock_wait;
 use selftests::protocol::ProbeSample;
 
 use crate::clock::{Deadline, millis, nap, now};
@@ -19,8 +20,6 @@ use crate::failure::Failure;
 use crate::tasks;
 use crate::wire::{Channel, Message, Op, wait_any};
 
-/// How long the writer may take before the reader queues up behind it.
-const WRITER_FIRST_NS: u64 = 3_000_000;
 /// Two looks at a waiter, this far apart, must show the same wait.
 const SAME_WAIT_US: u64 = 1000;
 
@@ -55,7 +54,7 @@ impl Suspects {
     }
 
     fn look(&self) -> Option<Vec<String>> {
-        let waits = |stack: &[String]| !stack.is_empty() && !tasks::waits_for_lock(stack);
+        let waits = |stack: &[String]| !stack.is_empty() && !shows_lock_wait(stack);
         if let Some(stack) = steady(&self.task, waits) {
             return Some(stack);
         }
@@ -94,6 +93,15 @@ impl<'a> ProbeRun<'a> {
         self.channel.send(&self.order)
     }
 
+    /// Its stack; empty while it does not sleep, since then it waits for nothing.
+    fn stack_of_sleeper(&self) -> Vec<String> {
+        if tasks::state(&self.task) == Some('D') { tasks::stack(&self.task) } else { Vec::new() }
+    }
+
+    fn waits(&self) -> bool {
+        shows_lock_wait(&self.stack_of_sleeper())
+    }
+
     fn take(&mut self) -> Result<(), Failure> {
         match self.channel.next()? {
             Some(Message { op: Op::Done, args: [_, start, end, ..], .. }) => {
@@ -117,19 +125,23 @@ impl<'a> ProbeRun<'a> {
 
 /// Runs the probes until all are back, or `hold_ms` after the first start.
 pub(crate) fn probe(runs: &mut [ProbeRun<'_>], hold_ms: u32) -> Result<(), Failure> {
-    let start = now();
-    let end = start + u64::from(hold_ms) * 1_000_000;
+    let end = now() + u64::from(hold_ms) * 1_000_000;
     for index in 0..runs.len() {
         runs[index].start()?;
-        let last = index + 1 == runs.len();
-        collect(runs, Deadline::at(if last { end } else { end.min(start + WRITER_FIRST_NS) }))?;
+        // A reader alone shares the lock with a holder that reads, too: it waits
+        // only behind a writer, so that one must be in the queue already.
+        while runs[index].back.is_none() && !runs[index].waits() && !Deadline::at(end).passed() {
+            collect(runs, Deadline::at(now()))?;
+            nap(100);
+        }
     }
+    collect(runs, Deadline::at(end))?;
     for run in runs.iter_mut().filter(|run| run.back.is_none()) {
-        run.blocked_in = tasks::stack(&run.task);
+        run.blocked_in = run.stack_of_sleeper();
     }
     // One that came back while the stacks were read has no proof of waiting and needs none.
     collect(runs, Deadline::at(now()))?;
-    match runs.iter().find(|run| run.back.is_none() && !tasks::waits_for_lock(&run.blocked_in)) {
+    match runs.iter().find(|run| run.back.is_none() && !shows_lock_wait(&run.blocked_in)) {
         Some(run) => Err(Failure::Again(format!(
             "the {} probe was not back after {hold_ms} ms, but waits for no lock: {:?}",
             run.probe, run.blocked_in

@@ -5,5 +5,6 @@
 //! it, and this library must need neither Linux nor KVM.
 
 pub mod cell;
+pub mod lockwait;
 pub mod plan;
 pub mod protocol;

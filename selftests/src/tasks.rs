@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What `/proc` says about a task: its state and where in the kernel it waits.
 //!
-//! Owns: reading and parsing `stat` and `stack`. Must not: judge a stack beyond
-//! "waits for a lock of the mm". Reading either takes no mmap lock.
+//! Owns: reading and parsing `stat` and `stack`. Must not: judge
+//! a stack. Reading either takes no mmap lock.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,18 +26,6 @@ fn symbol(line: &str) -> Option<&str> {
     let name = name.split('.').next()?;
     // The last line of an old kernel's stack is a bare address.
     (!name.is_empty() && !name.starts_with("0x")).then_some(name)
-}
-
-/// Does a task with this stack wait for the mmap lock, or for a lock of a VMA?
-pub(crate) fn waits_for_lock(stack: &[String]) -> bool {
-    stack.iter().any(|symbol| {
-        symbol.starts_with("rwsem_down")
-            || symbol.starts_with("call_rwsem_down")
-            || symbol.starts_with("__vma_start_write")
-            || symbol.starts_with("vma_start_read")
-            || symbol.contains("down_write")
-            || symbol.contains("down_read")
-    })
 }
 
 /// The state of the task whose directory is `dir`; `None` if it is gone.
@@ -78,14 +66,5 @@ mod tests {
         let old = "[<ffffffff81100a31>] rwsem_down_write_failed+0x1/0x2\n[<ffffffffffffffff>] 0xffffffffffffffff\n";
         assert_eq!(parse_stack(old), ["rwsem_down_write_failed"]);
         assert!(parse_stack("").is_empty());
-    }
-
-    #[test]
-    fn lock_waits_are_told_from_others() {
-        let stack = |symbols: &[&str]| symbols.iter().map(|symbol| (*symbol).to_owned()).collect::<Vec<_>>();
-        assert!(waits_for_lock(&stack(&["rwsem_down_write_slowpath", "down_write_killable"])));
-        assert!(waits_for_lock(&stack(&["schedule", "__vma_start_write"])));
-        assert!(!waits_for_lock(&stack(&["unix_stream_read_generic", "vfs_read"])));
-        assert!(!waits_for_lock(&[]));
     }
 }
