@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use selftests::plan::{HOLD_MS, TRIALS};
 
 use crate::accel::AccelChoice;
+use crate::measure::Side;
 
 /// The target that `test` takes if none is named.
 pub const DEFAULT_TARGET: &str = "v6.1";
@@ -71,8 +72,8 @@ pub struct TestArgs {
     pub linux: Option<String>,
 
     /// Boot only this side; may be given twice [default: both]
-    #[arg(long, value_name = "SIDE", value_parser = ["baseline", "patched"])]
-    pub side: Vec<String>,
+    #[arg(long, value_name = "SIDE", value_enum)]
+    pub side: Vec<Side>,
 
     /// Measure only cells that match, e.g. 'anon.*' or 'shmem.sync.read@1'; may be given often
     ///

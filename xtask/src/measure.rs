@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use git2::{Oid, Repository};
 use selftests::plan::Plan;
 
@@ -22,9 +22,9 @@ use crate::outcome::{SideOutcome, TargetOutcome};
 use crate::patch::{self, Patch};
 use crate::progress::Progress;
 use crate::series;
-use crate::source::{self, Base, Request};
+use crate::source::{self, Base, DebianSource, LinuxArg, PackageKind, Request};
 use crate::store::{RunDir, RunInfo, SideInfo, Stopped, TargetInfo};
-use crate::target::Target;
+use crate::target::{Source, SourceKind, Target};
 use crate::worktree;
 
 /// What all measurements of one invocation share.
@@ -48,7 +48,7 @@ pub struct Lab {
 }
 
 /// One side of a kernel: which patches it has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Side {
     /// Base and toolchain fixes.
     Baseline,
@@ -56,6 +56,7 @@ pub enum Side {
     Patched,
     /// A tree by itself, with the toolchain fixes of the target that lends its
     /// configuration.
+    #[value(skip)]
     Tree,
 }
 
@@ -73,8 +74,9 @@ impl Side {
 
 /// A kernel to measure.
 pub struct Subject<'a> {
-    /// Lends configuration, patches and expectations.
-    pub target: &'a Target,
+    /// Its configuration, patches and expectations; `None` for a tree by itself,
+    /// which borrows the configuration of the target nearest to its version.
+    pub target: Option<&'a Target>,
     /// Where the tree comes from.
     pub request: Request<'a>,
     /// In the order in which they boot. [`Side::Tree`] stands alone.
@@ -84,12 +86,32 @@ pub struct Subject<'a> {
 impl Subject<'_> {
     /// Its name in results: the target's, or `tree`.
     fn name(&self) -> &str {
-        if self.is_tree() { Side::Tree.name() } else { &self.target.name }
+        self.target.map_or(Side::Tree.name(), |target| &target.name)
     }
+}
 
-    fn is_tree(&self) -> bool {
-        self.sides.contains(&Side::Tree)
+/// What to fetch for a target, or the tree that the user names instead.
+///
+/// # Errors
+/// [`Error::Usage`] if there is neither, or if the target's kernel is in no archive.
+pub fn request(target: Option<&Target>, linux: Option<&LinuxArg>) -> Result<Request, Error> {
+    if let Some(linux) = linux {
+        return Ok(Request::Linux(linux.clone()));
     }
+    let target = target.ok_or_else(|| Error::Usage(anyhow!("neither a target nor --linux is given")))?;
+    let kind = match target.source.kind {
+        SourceKind::Binary => PackageKind::Binary,
+        SourceKind::Source => PackageKind::Source,
+        SourceKind::User => {
+            return Err(Error::Usage(anyhow!(
+                "Linux {} is in no package archive; give a tree with --linux PATH[@REV], e.g. a clone of kernel.org's: \
+                 git clone --branch v{0} --depth 1 https://git.kernel.org/pub/scm/linux/kernel/git/stable/linux.git",
+                target.source.series
+            )));
+        }
+    };
+    let Source { package, series, suites, .. } = target.source.clone();
+    Ok(Request::Debian(DebianSource { package, series, suites, kind }))
 }
 
 /// A side that can be booted.
@@ -108,14 +130,14 @@ pub fn kernel(lab: &mut Lab, subject: &Subject<'_>) -> Result<TargetOutcome, Err
     let mut seen = Vec::new();
     lab.info.targets.push(TargetInfo {
         target: subject.name().to_owned(),
-        has_target: !subject.is_tree(),
+        has_target: subject.target.is_some(),
         version: String::new(),
         origin: String::new(),
         sides: Vec::new(),
         stopped: None,
     });
-    if !subject.is_tree() {
-        lab.run.keep_target(subject.target)?;
+    if let Some(target) = subject.target {
+        lab.run.keep_target(target)?;
     }
     match sides(lab, subject, &mut seen) {
         Ok(()) => {}
@@ -123,10 +145,9 @@ pub fn kernel(lab: &mut Lab, subject: &Subject<'_>) -> Result<TargetOutcome, Err
         Err(error) => return stopped(lab, subject, seen, error),
     }
     let version = lab.record().version.clone();
-    Ok(if subject.is_tree() {
-        judge::tree(subject.name(), &version, seen)
-    } else {
-        judge::target(subject.target, &version, seen, &lab.plan)
+    Ok(match subject.target {
+        Some(target) => judge::target(target, &version, seen, &lab.plan),
+        None => judge::tree(subject.name(), &version, seen),
     })
 }
 
@@ -157,10 +178,15 @@ fn sides(lab: &mut Lab, subject: &Subject<'_>, seen: &mut Vec<SideOutcome>) -> R
     lab.record().version.clone_from(&base.version);
     lab.record().origin.clone_from(&base.origin);
     lab.run.describe(&lab.info)?;
+    let borrowed = match subject.target {
+        Some(_) => None,
+        None => Some(Target::nearest(&lab.checkout.join("patches"), &base.version)?),
+    };
+    let target = subject.target.or(borrowed.as_ref()).context("no target lends its configuration")?;
     // All kernels first: a series that does not build is told before anything boots.
     let mut built = Vec::new();
     for &side in &subject.sides {
-        built.push(build(lab, subject, &work, &base, side)?);
+        built.push(build(lab, target, &work, &base, side)?);
     }
     lab.record().sides = built.iter().map(describe).collect();
     lab.run.describe(&lab.info)?;
@@ -193,8 +219,7 @@ fn patches(target: &Target, side: Side) -> Result<Vec<Patch>, Error> {
     files.iter().map(read).collect()
 }
 
-fn build(lab: &Lab, subject: &Subject<'_>, work: &Work, base: &Base, side: Side) -> Result<Built, Error> {
-    let target = subject.target;
+fn build(lab: &Lab, target: &Target, work: &Work, base: &Base, side: Side) -> Result<Built, Error> {
     let repository = Repository::open_bare(work.git())
         .with_context(|| format!("cannot open our repository {}", work.git().display()))?;
     let commit = series::commit_side(&repository, base.commit, &patches(target, side)?)?;
@@ -204,7 +229,7 @@ fn build(lab: &Lab, subject: &Subject<'_>, work: &Work, base: &Base, side: Side)
     let kernel = match kbuild::kept(&place, &spec, &tree.to_string())? {
         Some(kernel) => kernel,
         None => {
-            let phase = lab.progress.phase(format!("{} {}: source", subject.name(), side.name()));
+            let phase = lab.progress.phase(format!("{} {}: source", base.version, side.name()));
             let switched = worktree::switch(&repository, &work.src(), commit)?;
             phase.done(format!("{} files written, {} removed", switched.written, switched.removed));
             kbuild::build(&place, &spec, side.name(), &tree.to_string(), &lab.progress)?
@@ -231,7 +256,7 @@ fn boot(lab: &Lab, subject: &Subject<'_>, built: &Built) -> Result<SideOutcome, 
     let phase = lab.progress.phase(format!("{} {side}: {} cells", subject.name(), lab.plan.cells.len()));
     let transcript = boot::boot(&built.kernel.image, &archive, &lab.accel, &lab.plan, &dir, &lab.progress)?;
     lab.run.transcript(subject.name(), side, &transcript)?;
-    let tolerate = if subject.is_tree() { &[][..] } else { &subject.target.tolerate };
+    let tolerate = subject.target.map_or(&[][..], |target| &target.tolerate);
     let outcome = judge::side(side, &transcript, &lab.plan, tolerate);
     phase.done(format!("{}, first frame after {} ms", outcome.verdict, outcome.boot_ms));
     Ok(outcome)

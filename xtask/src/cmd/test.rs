@@ -4,6 +4,7 @@
 //! Owns: what the arguments mean, and what is printed where. Nothing is decided
 //! here but what comes next.
 
+use std::convert::Infallible;
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -19,7 +20,7 @@ use crate::guest;
 use crate::judge;
 use crate::measure::{self, Lab, Side, Subject};
 use crate::progress::Progress;
-use crate::source::{LinuxArg, Request};
+use crate::source::LinuxArg;
 use crate::store::{RunDir, RunInfo};
 use crate::target::Target;
 
@@ -30,8 +31,10 @@ use crate::target::Target;
 pub fn run(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
     let progress = Progress::new(args.quiet);
     let cells = plan::select(&args.cell).map_err(|error| Error::NothingSelected(anyhow!(error)))?;
-    let linux = args.linux.as_deref().map(str::parse::<LinuxArg>).transpose().map_err(Error::Usage)?;
-    let target = target(args, linux.as_ref(), &checkout.join("patches"))?;
+    let linux = args.linux.as_deref().map(|text| -> LinuxArg { text.parse().unwrap_or_else(|never: Infallible| match never {})
+    });
+    let target = args.target().map(|name| Target::load(&checkout.join("patches"), name)).transpose()?;
+    let request = measure::request(target.as_ref(), linux.as_ref())?;
     let cache = Cache::open()?;
 
     doctor::ensure(&Host::this(&cache.root), args.yes, &progress)?;
@@ -45,7 +48,7 @@ pub fn run(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
     let mut lab = Lab { checkout: checkout.to_owned(), cache, progress, accel, plan, init, run, info };
     lab.run.describe(&lab.info)?;
 
-    let subject = subject(args, linux.as_ref(), &target);
+    let subject = Subject { target: target.as_ref(), request, sides: sides(args) };
     let measured = measure::kernel(&mut lab, &subject)?;
     let outcome = judge::outcome(&lab.info.accel, vec![measured], Some(lab.run.name().to_owned()));
     lab.run.finish(&outcome)?;
@@ -53,22 +56,11 @@ pub fn run(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
     Ok(outcome.exit)
 }
 
-/// The target that is named, or the one that lends its configuration to a tree.
-fn target(args: &TestArgs, linux: Option<&LinuxArg>, patches: &Path) -> Result<Target, Error> {
-    match (args.target(), linux) {
-        (Some(name), _) => Target::load(patches, name),
-        (None, Some(linux)) => Target::nearest(patches, &linux.version()?),
-        (None, None) => Err(Error::Usage(anyhow!("neither a target nor --linux"))),
-    }
-}
-
 /// A named target is measured without and with its series; a tree by itself.
-fn subject<'a>(args: &TestArgs, linux: Option<&'a LinuxArg>, target: &'a Target) -> Subject<'a> {
-    let sides = match args.target() {
+fn sides(args: &TestArgs) -> Vec<Side> {
+    match args.target() {
         None => vec![Side::Tree],
         Some(_) if args.side.is_empty() => vec![Side::Baseline, Side::Patched],
         Some(_) => args.side.clone(),
-    };
-    let request = linux.map_or(Request::Target(target), Request::Linux);
-    Subject { target, request, sides }
+    }
 }
