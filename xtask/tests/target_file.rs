@@ -2,6 +2,8 @@
 //! `target.toml`: the committed ones load, and each typing error is told with its
 //! line and with what is allowed.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
 use std::path::{Path, PathBuf};
 
 use selftests::cell::{Probe, catalogue};

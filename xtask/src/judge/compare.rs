@@ -55,25 +55,30 @@ fn faults(side: &SideOutcome) -> impl Iterator<Item = &CellOutcome> {
     side.cells.iter().filter(|cell| !cell.is_control())
 }
 
+/// What is to be said of several cells, each with the probes that it is said of.
+struct Group {
+    verdict: Verdict,
+    text: String,
+    places: Vec<(String, Vec<String>)>,
+}
+
 /// One reason for all cells of which the same is to be said: `patched
 /// anon.sync.read@1 (writer, reader), … shows held, …`.
 fn grouped(side: &str, differences: Vec<Difference>) -> Vec<Reason> {
-    let mut groups: Vec<(Verdict, String, Vec<(String, Vec<String>)>)> = Vec::new();
+    let mut groups: Vec<Group> = Vec::new();
     for Difference { verdict, cell, probe, text } in differences {
-        let index = groups.iter().position(|(of, said, _)| *of == verdict && *said == text).unwrap_or_else(|| {
-            groups.push((verdict, text, Vec::new()));
-            groups.len() - 1
-        });
-        let places = &mut groups[index].2;
-        match places.last_mut().filter(|(last, _)| *last == cell) {
-            Some((_, probes)) => probes.push(probe),
-            None => places.push((cell, vec![probe])),
+        match groups.iter_mut().find(|group| group.verdict == verdict && group.text == text) {
+            Some(group) => match group.places.last_mut().filter(|(last, _)| *last == cell) {
+                Some((_, probes)) => probes.push(probe),
+                None => group.places.push((cell, vec![probe])),
+            },
+            None => groups.push(Group { verdict, text, places: vec![(cell, vec![probe])] }),
         }
     }
-    let place = |(cell, probes): (String, Vec<String>)| format!("{cell} ({})", probes.join(", "));
-    let reason = |(verdict, text, places): (Verdict, String, Vec<_>)| {
-        let places: Vec<String> = places.into_iter().map(place).collect();
-        Reason::new(verdict, format!("{side} {} {text}", places.join(", ")))
+    let place = |(cell, probes): &(String, Vec<String>)| format!("{cell} ({})", probes.join(", "));
+    let reason = |group: Group| {
+        let places: Vec<String> = group.places.iter().map(place).collect();
+        Reason::new(group.verdict, format!("{side} {} {}", places.join(", "), group.text))
     };
     groups.into_iter().map(reason).collect()
 }
