@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow};
 use git2::{Oid, Repository};
 use selftests::plan::Plan;
+use sha2::{Digest, Sha256};
 
 use crate::accel::Accel;
 use crate::boot;
@@ -19,7 +20,7 @@ use crate::initramfs;
 use crate::judge;
 use crate::kbuild::{self, BuildSpec, Kernel, Place};
 use crate::outcome::{SideOutcome, TargetOutcome};
-use crate::patch::{self, Patch};
+use crate::patch::Patch;
 use crate::progress::Progress;
 use crate::series;
 use crate::source::{self, Base, DebianSource, LinuxArg, PackageKind, Request};
@@ -78,7 +79,7 @@ pub struct Subject<'a> {
     /// which borrows the configuration of the target nearest to its version.
     pub target: Option<&'a Target>,
     /// Where the tree comes from.
-    pub request: Request<'a>,
+    pub request: Request,
     /// In the order in which they boot. [`Side::Tree`] stands alone.
     pub sides: Vec<Side>,
 }
@@ -172,8 +173,21 @@ impl Lab {
     }
 }
 
+/// The name of the work area: one for each series, one for each tree of the user's.
+fn key(request: &Request) -> String {
+    match request {
+        Request::Debian(source) => format!("{}-{}", source.package, source.series),
+        Request::Linux(linux) => {
+            let path = std::fs::canonicalize(&linux.path).unwrap_or_else(|_| linux.path.clone());
+            let hash = Sha256::digest(path.as_os_str().as_encoded_bytes());
+            let short = hash.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+            format!("tree-{short}")
+        }
+    }
+}
+
 fn sides(lab: &mut Lab, subject: &Subject<'_>, seen: &mut Vec<SideOutcome>) -> Result<(), Error> {
-    let work = lab.cache.work(&subject.request.key(), &lab.progress)?;
+    let work = lab.cache.work(&key(&subject.request), &lab.progress)?;
     let base = source::obtain(&work, &lab.cache, &subject.request, &lab.progress)?;
     lab.record().version.clone_from(&base.version);
     lab.record().origin.clone_from(&base.origin);
@@ -212,11 +226,7 @@ fn patches(target: &Target, side: Side) -> Result<Vec<Patch>, Error> {
     if side == Side::Patched {
         files.extend(target.series()?);
     }
-    let read = |file: &PathBuf| {
-        let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        patch::parse(file, &bytes).map_err(|error| Error::Apply(error.into()))
-    };
-    files.iter().map(read).collect()
+    series::load(&files)
 }
 
 fn build(lab: &Lab, target: &Target, work: &Work, base: &Base, side: Side) -> Result<Built, Error> {

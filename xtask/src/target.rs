@@ -265,6 +265,19 @@ impl Target {
         Ok(names)
     }
 
+    /// The target whose series is nearest to `version`: the newest that is not newer,
+    /// else the oldest. A tree without target borrows its configuration.
+    ///
+    /// # Errors
+    /// There is no target, or one cannot be read.
+    pub fn nearest(patches: &Path, version: &str) -> Result<Self, Error> {
+        let names = Self::names(patches)?;
+        let older = |name: &&String| version_key(name).0 <= version_key(version).0;
+        let name = names.iter().filter(older).next_back().or(names.first());
+        let name = name.ok_or_else(|| Error::NothingSelected(anyhow!("there is no target below {}", patches.display())))?;
+        Self::load(patches, name)
+    }
+
     /// The patches that `patched` has more than `baseline`, in the order of their
     /// names.
     ///

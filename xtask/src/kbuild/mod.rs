@@ -138,8 +138,7 @@ pub fn build(place: &Place, spec: &BuildSpec, side: &str, tree: &str, progress: 
     let inputs = Inputs::read(spec)?;
     let keeper = Keeper::new(&place.kernels);
     let key = inputs.key([tree.as_bytes()]);
-    if let Some(kernel) = keeper.find(&key)? {
-        configure::verify(&fs::read_to_string(&kernel.config).context("cannot read a kept .config")?, &inputs)?;
+    if let Some(kernel) = find(&keeper, &key, &inputs)? {
         return Ok(Kernel { seconds: started.elapsed().as_secs_f64(), ..kernel });
     }
     let make = Make::new(place, spec, side)?;
@@ -148,6 +147,24 @@ pub fn build(place: &Place, spec: &BuildSpec, side: &str, tree: &str, progress: 
     make.compile(&format!("building {side}"), progress)?;
     let kernel = keep_result(&keeper, place, &key, inputs.compiler)?;
     Ok(Kernel { seconds: started.elapsed().as_secs_f64(), ..kernel })
+}
+
+/// The kernel that [`build`] would find without running make, if there is one: then
+/// nobody needs to switch the source tree for it.
+///
+/// # Errors
+/// As [`build`], short of compiling.
+pub fn kept(place: &Place, spec: &BuildSpec, tree: &str) -> Result<Option<Kernel>, Error> {
+    let inputs = Inputs::read(spec)?;
+    find(&Keeper::new(&place.kernels), &inputs.key([tree.as_bytes()]), &inputs)
+}
+
+fn find(keeper: &Keeper, key: &str, inputs: &Inputs) -> Result<Option<Kernel>, Error> {
+    let kernel = keeper.find(key)?;
+    if let Some(kernel) = &kernel {
+        configure::verify(&fs::read_to_string(&kernel.config).context("cannot read a kept .config")?, inputs)?;
+    }
+    Ok(kernel)
 }
 
 fn keep_result(keeper: &Keeper, place: &Place, key: &str, compiler: String) -> Result<Kernel, Error> {

@@ -40,12 +40,12 @@ pub struct Base {
 }
 
 /// What is asked for.
-#[derive(Debug, Clone, Copy)]
-pub enum Request<'a> {
+#[derive(Debug, Clone)]
+pub enum Request {
     /// The newest of a series in Debian's archive.
-    Debian(&'a DebianSource),
+    Debian(DebianSource),
     /// Any tree that the user names.
-    Linux(&'a LinuxArg),
+    Linux(LinuxArg),
 }
 
 /// A series in Debian's archive.
@@ -102,7 +102,7 @@ impl FromStr for LinuxArg {
 /// # Errors
 /// Usage: no such path or revision, or not a kernel. Infra: no network and nothing
 /// cached, a damaged archive, a full disk; nothing half made stays.
-pub fn obtain(work: &Work, cache: &Cache, request: &Request<'_>, progress: &Progress) -> Result<Base, Error> {
+pub fn obtain(work: &Work, cache: &Cache, request: &Request, progress: &Progress) -> Result<Base, Error> {
     match request {
         Request::Debian(source) => debian::obtain(work, cache, source, &Tools::default(), progress),
         Request::Linux(arg) => linux(work, arg, progress),
