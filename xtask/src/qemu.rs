@@ -60,12 +60,7 @@ const PARAMETERS: [(&str, &str); 12] = [
 ];
 
 /// Parameters for an emulated CPU.
-const TCG_PARAMETERS: [(&str, &str); 3] = [
-    (
-        "tsc=reliable",
-        "QEMU's virtual CPUs read one clock, but the kernel assumes otherwise and falls back to the HPET, whose every \
-         read leaves the emulated CPU under QEMU's big lock",
-    ),
+const TCG_PARAMETERS: [(&str, &str); 2] = [
     (
         "lpj=10000000",
         "calibrating the second CPU takes 0.3 s and fails when the host is busy; with a TSC this is the unit of short \
@@ -73,6 +68,22 @@ const TCG_PARAMETERS: [(&str, &str); 3] = [
     ),
     ("no_timer_check", "the check counts ticks in a short time, and a busy host fails it: a panic without a defect"),
 ];
+
+/// The clock of an emulated CPU: `tsc_early_khz` makes `tsc=reliable` safe, and
+/// they come together or not at all.
+///
+/// QEMU's virtual CPUs read the host's TSC, one clock for all, but the kernel takes
+/// it for unsynchronised and falls back to the HPET, whose every read leaves the
+/// emulated CPU under QEMU's big lock. Told that it is reliable, the kernel
+/// calibrates it against the PIT, and on a busy host that went wrong by a factor of
+/// 20, unnoticed: a hold of 100 ms lasted 5. So it is told the frequency too.
+const TSC: (&str, &str) = (
+    "tsc=reliable tsc_early_khz",
+    "the guest's clock is the host's TSC, with the frequency that was measured on the host",
+);
+
+/// `tsc_early_khz` came with v5.8; an older kernel keeps the HPET, slow and right.
+const TSC_SINCE: (u32, u32) = (5, 8);
 
 /// Limits in seconds that the kernel sets on itself, at hardware speed. All end
 /// before the 15 s that boot waits for a frame: the kernel's own report names the
@@ -88,11 +99,31 @@ const LIMITS: [(&str, f64, &str); 3] = [
     ("watchdog_thresh", 5.0, "a virtual CPU that the host does not run is no locked-up CPU"),
 ];
 
-/// All kernel parameters for this accelerator, in order.
+/// What the machine is made for.
+#[derive(Debug, Clone, Copy)]
+pub struct Boot<'a> {
+    /// What runs it, and how slowly.
+    pub accel: &'a Accel,
+    /// A bzImage.
+    pub kernel: &'a Path,
+    /// Its version, if known, from [`kernel_version`].
+    pub version: Option<(u32, u32)>,
+    /// Frequency of the host's TSC in kHz, if it is fit to be a guest's clock.
+    pub tsc_khz: Option<u32>,
+    /// The archive with PID 1.
+    pub initramfs: &'a Path,
+    /// Kernel parameters that come last and so win.
+    pub extra: &'a [String],
+}
+
+/// All kernel parameters that we give, in order.
 #[must_use]
-pub fn parameters(accel: &Accel) -> Vec<Parameter> {
+pub fn parameters(boot: &Boot<'_>) -> Vec<Parameter> {
+    let accel = boot.accel;
     let tcg = if accel.kind == Kind::Tcg { &TCG_PARAMETERS[..] } else { &[] };
-    let fixed = PARAMETERS.iter().chain(tcg).map(|&(text, why)| Parameter { text: text.to_owned(), why });
+    let knows_tsc = accel.kind == Kind::Tcg && boot.version.is_some_and(|version| version >= TSC_SINCE);
+    let tsc = boot.tsc_khz.filter(|_| knows_tsc).map(|khz| Parameter { text: format!("{}={khz}", TSC.0), why: TSC.1 });
+    let fixed = PARAMETERS.iter().chain(tcg).map(|&(text, why)| Parameter { text: text.to_owned(), why }).chain(tsc);
     let limits = LIMITS.iter().map(|&(name, seconds, why)| Parameter {
         text: format!("{name}={}", (seconds * accel.patience()).ceil()),
         why,
@@ -100,23 +131,22 @@ pub fn parameters(accel: &Accel) -> Vec<Parameter> {
     fixed.chain(limits).collect()
 }
 
-/// Program and arguments that boot `kernel` with `initramfs`. To be run in the
-/// folder that takes [`CONSOLE`], [`FRAMES`] and [`QMP`]. `extra` are kernel
-/// parameters that come last and so win.
+/// Program and arguments that boot a kernel. To be run in the folder that takes
+/// [`CONSOLE`], [`FRAMES`] and [`QMP`].
 ///
 /// # Errors
 /// A path is not UTF-8, and could not be recorded.
-pub fn argv(accel: &Accel, kernel: &Path, initramfs: &Path, extra: &[String]) -> anyhow::Result<Vec<String>> {
+pub fn argv(boot: &Boot<'_>) -> anyhow::Result<Vec<String>> {
     let text = |path: &Path| -> anyhow::Result<String> {
         let text = path.to_str().with_context(|| format!("the path {} is not UTF-8", path.display()))?;
         Ok(text.to_owned())
     };
-    let append = parameters(accel).into_iter().map(|parameter| parameter.text).chain(extra.iter().cloned());
+    let append = parameters(boot).into_iter().map(|parameter| parameter.text).chain(boot.extra.iter().cloned());
     let mut argv = vec![QEMU.to_owned()];
-    argv.extend(machine(accel.kind));
+    argv.extend(machine(boot.accel.kind));
     let pairs = [
-        ("-kernel", text(kernel)?),
-        ("-initrd", text(initramfs)?),
+        ("-kernel", text(boot.kernel)?),
+        ("-initrd", text(boot.initramfs)?),
         ("-append", append.collect::<Vec<_>>().join(" ")),
         ("-chardev", format!("file,id=console,path={CONSOLE}")),
         ("-serial", "chardev:console".to_owned()),
@@ -148,4 +178,21 @@ fn machine(kind: Kind) -> Vec<String> {
     };
     let args = ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-M", "q35", "-accel", accel];
     args.into_iter().chain(["-cpu", cpu, "-smp", CPUS, "-m", MEMORY_MIB]).map(str::to_owned).collect()
+}
+
+/// Major and minor version of a bzImage, from its first 64 KiB; `None` if it is none.
+///
+/// The x86 boot protocol has `HdrS` at 0x202 and at 0x20e a pointer, less 0x200, to
+/// a string like `6.1.192 (builder) #1 SMP`.
+#[must_use]
+pub fn kernel_version(image: &[u8]) -> Option<(u32, u32)> {
+    if image.get(0x202..0x206)? != b"HdrS" {
+        return None;
+    }
+    let pointer = image.get(0x20e..0x210)?;
+    let at = 0x200 + usize::from(u16::from_le_bytes([pointer[0], pointer[1]]));
+    let text = image.get(at..)?.iter().take(64).take_while(|&&byte| byte != 0).copied().collect();
+    let text = String::from_utf8(text).ok()?;
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }

@@ -14,15 +14,19 @@
 //! trace is read for [`Deadlines::drain`], then the machine is killed. After `bye`
 //! the console is read to its end, since a kernel may oops on its way out.
 
+mod clock;
 mod qmp;
 mod record;
 mod tail;
 
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use nix::libc::SIGKILL;
 use selftests::plan::Plan;
 use selftests::protocol::{Envelope, Frame};
@@ -118,9 +122,19 @@ pub fn boot(
     dir: &Path,
     progress: &Progress,
 ) -> Result<Transcript, Error> {
-    let argv = qemu::argv(accel, kernel, initramfs, &[])?;
+    let version = kernel_version(kernel)?;
+    let tsc_khz = clock::tsc_khz();
+    let argv = qemu::argv(&qemu::Boot { accel, kernel, version, tsc_khz, initramfs, extra: &[] })?;
     let deadlines = Deadlines::new(accel.patience().max(plan.patience), plan);
     supervise(&Machine { argv, dir: dir.to_owned(), deadlines }, plan.cells.len(), progress)
+}
+
+/// The image's version, or `None` if it is no bzImage, which is QEMU's to refuse.
+fn kernel_version(kernel: &Path) -> anyhow::Result<Option<(u32, u32)>> {
+    let mut head = Vec::new();
+    let file = File::open(kernel).with_context(|| format!("cannot open the kernel {}", kernel.display()))?;
+    file.take(64 << 10).read_to_end(&mut head).with_context(|| format!("cannot read {}", kernel.display()))?;
+    Ok(qemu::kernel_version(&head))
 }
 
 /// Starts and supervises any machine; `cells` is the length of the progress bar.
