@@ -13,6 +13,7 @@ use selftests::cell::{Access, Backing, Cell, Path, Probe, Situation};
 use selftests::plan::Plan;
 use selftests::protocol::{CellEnd, Envelope, Frame, Sample, encode};
 
+use crate::clock::{millis, now};
 use crate::failure::Failure;
 use crate::inject;
 use crate::rig::{Rig, Subject};
@@ -71,6 +72,7 @@ struct CellRun<'a> {
 
 impl CellRun<'_> {
     fn measure(&mut self) -> Result<CellEnd, Failure> {
+        let begun = now();
         let situation = inject::situation(self.cell);
         let setup = match situation {
             Situation::Fault(_, path, access) => {
@@ -84,11 +86,15 @@ impl CellRun<'_> {
             self.prove_async(&subject, access)?;
         }
         swap::set_page_cluster(self.cell.window.max(1).ilog2())?;
+        let ready = now();
         for trial in 0..self.plan.trials {
             let sample = self.trial_with_retries(&subject, situation, trial)?;
             frame(self.out, Frame::Sample { cell: self.cell, sample })?;
             inject::after_trial(self.cell);
         }
+        let (start, trials) = (millis(ready - begun), millis(now() - ready));
+        let text = format!("{}: {start:.0} ms to start, {trials:.0} ms for {} trials", self.cell, self.plan.trials);
+        frame(self.out, Frame::Note { text })?;
         Ok(CellEnd::Complete { trials: self.plan.trials })
     }
 

@@ -93,13 +93,17 @@ impl<'a> ProbeRun<'a> {
         self.channel.send(&self.order)
     }
 
-    /// Its stack; empty while it does not sleep, since then it waits for nothing.
-    fn stack_of_sleeper(&self) -> Vec<String> {
-        if tasks::state(&self.task) == Some('D') { tasks::stack(&self.task) } else { Vec::new() }
-    }
-
-    fn waits(&self) -> bool {
-        shows_lock_wait(&self.stack_of_sleeper())
+    /// Is it back, or does it wait for a lock? Keeps the stack that shows it.
+    fn settled(&mut self) -> bool {
+        if self.back.is_some() {
+            return true;
+        }
+        // A stack means a wait only if the task sleeps.
+        self.blocked_in = match tasks::state(&self.task) {
+            Some('D') => tasks::stack(&self.task),
+            _ => Vec::new(),
+        };
+        shows_lock_wait(&self.blocked_in)
     }
 
     fn take(&mut self) -> Result<(), Failure> {
@@ -124,30 +128,36 @@ impl<'a> ProbeRun<'a> {
 }
 
 /// Runs the probes until all are back, or `hold_ms` after the first start.
-pub(crate) fn probe(runs: &mut [ProbeRun<'_>], hold_ms: u32) -> Result<(), Failure> {
-    let end = now() + u64::from(hold_ms) * 1_000_000;
+///
+/// A probe that is neither back then nor waits for a lock got no CPU, which
+/// proves nothing; the hold goes on until it is the one or the other, at the
+/// latest until `patience`.
+pub(crate) fn probe(runs: &mut [ProbeRun<'_>], hold_ms: u32, patience: Deadline) -> Result<(), Failure> {
+    let end = Deadline::at(now() + u64::from(hold_ms) * 1_000_000);
     for index in 0..runs.len() {
         runs[index].start()?;
         // A reader alone shares the lock with a holder that reads, too: it waits
         // only behind a writer, so that one must be in the queue already.
-        while runs[index].back.is_none() && !runs[index].waits() && !Deadline::at(end).passed() {
-            collect(runs, Deadline::at(now()))?;
+        while !runs[index].settled() && !patience.passed() {
             nap(100);
+            collect(runs, Deadline::at(now()))?;
         }
     }
-    collect(runs, Deadline::at(end))?;
-    for run in runs.iter_mut().filter(|run| run.back.is_none()) {
-        run.blocked_in = run.stack_of_sleeper();
+    collect(runs, end)?;
+    while let Some(late) = runs.iter_mut().position(|run| !run.settled()) {
+        if patience.passed() {
+            let run = &runs[late];
+            return Err(Failure::Again(format!(
+                "the {} probe is neither back after {hold_ms} ms nor does it wait for a lock; {} has the stack {:?}",
+                run.probe,
+                run.task.display(),
+                tasks::stack(&run.task)
+            )));
+        }
+        nap(500);
+        collect(runs, Deadline::at(now()))?;
     }
-    // One that came back while the stacks were read has no proof of waiting and needs none.
-    collect(runs, Deadline::at(now()))?;
-    match runs.iter().find(|run| run.back.is_none() && !shows_lock_wait(&run.blocked_in)) {
-        Some(run) => Err(Failure::Again(format!(
-            "the {} probe was not back after {hold_ms} ms, but waits for no lock: {:?}",
-            run.probe, run.blocked_in
-        ))),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Takes answers until every started probe is back, or `deadline`.

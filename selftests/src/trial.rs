@@ -136,7 +136,7 @@ impl Scene<'_> {
         begun.map_err(|error| Early::Over(error.into()))?;
         let withheld = self.wait_withheld(target)?;
         let waiter = self.suspects().waiter(self.kit.deadline(2000))?;
-        hold::probe(runs, self.hold_ms)?;
+        hold::probe(runs, self.hold_ms, self.kit.deadline(u64::from(self.hold_ms) + 2000))?;
         Ok((waiter, withheld.at))
     }
 
