@@ -299,8 +299,11 @@ impl Child {
         if let Some(status) = self.status {
             return Ok(status);
         }
-        // The only possible failure is ESRCH: it has just ended by itself.
-        drop(killpg(self.group, Signal::SIGKILL));
+        match killpg(self.group, Signal::SIGKILL) {
+            // ESRCH: it has just ended by itself.
+            Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
+            Err(error) => return Err(error).context("cannot kill a process group"),
+        }
         let status = self.handle.wait().context("waitpid failed")?.status;
         self.status = Some(status);
         Ok(status)
