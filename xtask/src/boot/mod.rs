@@ -27,7 +27,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use nix::libc::SIGKILL;
+use libc::SIGKILL;
 use selftests::plan::Plan;
 use selftests::protocol::{Envelope, Frame};
 
