@@ -86,17 +86,13 @@ const TSC: (&str, &str) = (
 const TSC_SINCE: (u32, u32) = (5, 8);
 
 /// Limits in seconds that the kernel sets on itself, at hardware speed. All end
-/// before the 15 s that boot waits for a frame: the kernel's own report names the
-/// culprit, ours only the silence. khungtaskd looks once a period, so it takes up
-/// to twice its limit; the soft lockup detector reports at twice its threshold.
+/// before boot gives a silent guest up: the kernel's own report names the culprit,
+/// ours only the silence. khungtaskd looks once a period, so it takes up to twice
+/// its limit; the soft lockup detector reports at twice its threshold.
 const LIMITS: [(&str, f64, &str); 3] = [
-    ("sysctl.kernel.hung_task_timeout_secs", 5.0, "the default of 120 s is longer than we wait"),
-    (
-        "rcupdate.rcu_cpu_stall_timeout",
-        10.0,
-        "the default of 21 s is longer than we wait, or too short under emulation",
-    ),
-    ("watchdog_thresh", 5.0, "a virtual CPU that the host does not run is no locked-up CPU"),
+    ("sysctl.kernel.hung_task_timeout_secs", 10.0, "the default of 120 s is longer than we wait"),
+    ("rcupdate.rcu_cpu_stall_timeout", 20.0, "the default is too short for a virtual CPU that the host does not run"),
+    ("watchdog_thresh", 10.0, "the same; the kernel takes 60 at most"),
 ];
 
 /// What the machine is made for.

@@ -41,7 +41,7 @@ fn kvm_that_is_fast_and_nests_is_taken() {
 fn kvm_without_nesting_is_not_even_timed() {
     let accel = with(AccelChoice::Auto, no_nesting(), None, Some(ran(9.3))).unwrap();
     assert_eq!(accel.why, "tcg, 9.3x slower than the host (kvm: no nesting (KVM_CAP_NESTED_STATE is 0))");
-    assert_eq!((accel.kind, accel.patience()), (Kind::Tcg, 6.0));
+    assert_eq!((accel.kind, accel.patience()), (Kind::Tcg, 4.0));
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn kvm_on_demand_that_cannot_be_had_says_what_came_back() {
 
 #[test]
 fn kvm_on_demand_may_be_slow() {
-    assert_eq!(with(AccelChoice::Kvm, Ok(()), Some(ran(45.0)), None).unwrap().patience(), 6.0);
+    assert_eq!(with(AccelChoice::Kvm, Ok(()), Some(ran(45.0)), None).unwrap().patience(), 4.0);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! No machine outlives its supervisor: this test starts itself again as the
 //! supervisor of a script that would sleep for minutes, and ends that supervisor.
 
+#![expect(clippy::unwrap_used, reason = "what a helper cannot do ends its test")]
+
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command};

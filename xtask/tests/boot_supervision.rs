@@ -2,7 +2,8 @@
 //! The supervision of a machine, with shell scripts in QEMU's place: each way in
 //! which a boot can end, in milliseconds.
 
-use std::path::Path;
+#![expect(clippy::unwrap_used, reason = "what a helper cannot do ends its test")]
+
 use std::time::{Duration, Instant};
 
 use selftests::cell::catalogue;
@@ -234,12 +235,12 @@ fn nothing_of_an_earlier_boot_is_read_again() {
 #[test]
 fn deadlines_grow_with_patience_and_leave_room_for_the_kernels_own_reports() {
     let plan = Plan { cells: catalogue(), trials: 20, hold_ms: 100, patience: 1.0 };
-    let (fast, slow) = (Deadlines::new(1.0, &plan), Deadlines::new(6.0, &plan));
-    assert_eq!((fast.hello, slow.hello), (Duration::from_secs(8), Duration::from_secs(48)));
-    assert_eq!((fast.frame, slow.frame), (Duration::from_secs(15), Duration::from_secs(90)));
+    let (fast, slow) = (Deadlines::new(1.0, &plan), Deadlines::new(4.0, &plan));
+    assert_eq!((fast.hello, slow.hello), (Duration::from_secs(8), Duration::from_secs(32)));
+    assert_eq!((fast.frame, slow.frame), (Duration::from_secs(45), Duration::from_secs(180)));
     assert!(fast.first_printk < fast.hello && fast.hello < fast.total);
-    // khungtaskd and the soft lockup detector need 2 × 5 s, RCU 10 s.
-    assert!(fast.frame > Duration::from_secs(2 * 5) && fast.frame > Duration::from_secs(10));
+    // khungtaskd, the soft lockup detector and RCU need 20 s; PID 1 gives up a cell
+    // after 20 s and has cleaned up after 30.
+    assert!(fast.frame > Duration::from_secs(30));
     assert_eq!(Deadlines::new(f64::NAN, &plan).hello, fast.hello);
-    assert!(Path::new("/proc/self").exists(), "supervision needs /proc");
 }

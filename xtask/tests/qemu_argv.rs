@@ -2,6 +2,8 @@
 //! QEMU's command lines, word for word: a change of the machine is a change of
 //! what was measured, and must be seen in a diff.
 
+#![expect(clippy::unwrap_used, reason = "what a helper cannot do ends its test")]
+
 use std::path::Path;
 
 use xtask::accel::{Accel, Kind};
@@ -68,7 +70,7 @@ fn the_canary_runs_on_the_machine_of_the_boot() {
 fn extra_parameters_come_last() {
     assert!(
         line(&accel(Kind::Tcg, 9.3), None, &["oops=continue".to_owned()])
-            .contains("watchdog_thresh=30 oops=continue\n")
+            .contains("watchdog_thresh=40 oops=continue\n")
     );
 }
 
@@ -87,8 +89,8 @@ fn the_kernels_limits_grow_with_the_slowdown_and_stay_legal() {
             parameters.iter().find_map(|p| p.text.strip_prefix(name)?.strip_prefix('=')).unwrap().parse().unwrap()
         };
         // The kernel refuses more than 60 and 300.
-        assert!((5..=60).contains(&value("watchdog_thresh")), "{slowdown}");
-        assert!((10..=300).contains(&value("rcupdate.rcu_cpu_stall_timeout")), "{slowdown}");
+        assert!((10..=60).contains(&value("watchdog_thresh")), "{slowdown}");
+        assert!((20..=300).contains(&value("rcupdate.rcu_cpu_stall_timeout")), "{slowdown}");
     }
 }
 

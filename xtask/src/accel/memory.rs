@@ -14,7 +14,7 @@ use super::Kind;
 use super::canary::Canary;
 
 /// A host changes under the same names: microcode, a hypervisor below, settings.
-const BELIEVED_FOR: Duration = Duration::from_hours(7 * 24);
+const BELIEVED_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Raised when the canary changes, so that old numbers are not compared with new.
 const VERSION: u32 = 1;
 

@@ -27,7 +27,7 @@ const KVM_SLOWDOWN: f64 = 3.0;
 
 /// Deadlines grow with the slowdown up to this factor. Beyond it a slow machine
 /// and a hung kernel cannot be told apart in a time that anyone would wait.
-const PATIENCE: f64 = 6.0;
+const PATIENCE: f64 = 4.0;
 
 /// `KVM_CAP_NESTED_STATE` of linux/kvm.h.
 const KVM_CAP_NESTED_STATE: u64 = 157;
@@ -75,7 +75,7 @@ pub struct Accel {
 }
 
 impl Accel {
-    /// Factor on every deadline, 1.0 to 6.0: the slowdown, capped.
+    /// Factor on every deadline, 1.0 to 4.0: the slowdown, capped.
     #[must_use]
     pub fn patience(&self) -> f64 {
         if self.slowdown.is_finite() { self.slowdown.clamp(1.0, PATIENCE) } else { PATIENCE }

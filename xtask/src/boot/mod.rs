@@ -27,7 +27,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use nix::libc::SIGKILL;
+use libc::SIGKILL;
 use selftests::plan::Plan;
 use selftests::protocol::{Envelope, Frame};
 
@@ -56,7 +56,7 @@ pub struct Machine {
 }
 
 /// How long each phase may take. The base is many times what hardware needs, so
-/// that a busy host is no hung kernel; patience (1 to 6, the measured slowdown)
+/// that a busy host is no hung kernel; patience (1 to 4, the measured slowdown)
 /// multiplies what the guest's speed decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
@@ -85,7 +85,7 @@ impl Deadlines {
     pub fn new(patience: f64, plan: &Plan) -> Self {
         let patience = if patience.is_finite() { patience.max(1.0) } else { 1.0 };
         let scaled = |seconds: f64| Duration::from_secs_f64(seconds * patience);
-        let trials = plan.cells.len() as f64 * f64::from(plan.trials);
+        let cell = f64::from(plan.trials) * (f64::from(plan.hold_ms) / 1e3 + 0.4);
         Self {
             stillborn: Duration::from_millis(300),
             // The host's work alone: a guest's CPU has no part in it.
@@ -94,13 +94,13 @@ impl Deadlines {
             first_printk: scaled(4.0),
             // Hardware: 0.5 s.
             hello: scaled(8.0),
-            // Longer than the kernel's own limits (see qemu.rs), so that its report
-            // comes first; a trial takes 0.1 s, and PID 1 reports a hung one itself.
-            frame: scaled(15.0),
+            // Whoever is nearer to the cause must speak first: the kernel (its limits
+            // are in qemu.rs), and PID 1, which gives a cell 10 s and 0.4 s a trial
+            // beside its hold, and the clean-up of a hung one 10 s.
+            frame: scaled(35.0 + cell),
             power_off: scaled(5.0),
-            // A backstop against a guest that sends frames for ever: each trial may
-            // hold its IO to the end, four times over for retries.
-            total: scaled(30.0 + trials * (4.0 * f64::from(plan.hold_ms) / 1e3 + 0.1)),
+            // A backstop against a guest that sends frames for ever.
+            total: scaled(60.0 + plan.cells.len() as f64 * (10.0 + cell)),
             drain: Duration::from_secs(3),
         }
     }

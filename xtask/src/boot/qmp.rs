@@ -75,3 +75,44 @@ impl Session {
         Err(Error::new(ErrorKind::InvalidData, format!("QMP gave no {key:?}")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    /// Answers like QEMU, with an event between two answers; gives the commands.
+    fn qemu(listener: &UnixListener) -> Vec<String> {
+        let (stream, _) = listener.accept().unwrap();
+        let mut writer = stream.try_clone().unwrap();
+        writer.write_all(b"{\"QMP\": {\"version\": {}}}\r\n").unwrap();
+        let mut commands = Vec::new();
+        for line in BufReader::new(stream).lines() {
+            let request: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            let command = request["execute"].as_str().unwrap().to_owned();
+            let answer = if command == "human-monitor-command" { "\"\\r\\nCPU#0\\r\\nRIP=1\"" } else { "{}" };
+            writer.write_all(format!("{{\"event\": \"X\"}}\r\n{{\"return\": {answer}}}\r\n").as_bytes()).unwrap();
+            commands.push(command);
+        }
+        commands
+    }
+
+    #[test]
+    fn registers_are_kept_and_the_nmi_is_sent_from_any_depth() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("d".repeat(200));
+        std::fs::create_dir(&deep).unwrap();
+        let folder = File::open(&deep).unwrap();
+        let listener = UnixListener::bind(format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), qemu::QMP)).unwrap();
+        let server = std::thread::spawn(move || qemu(&listener));
+        backtrace(&deep).unwrap();
+        assert_eq!(server.join().unwrap(), ["qmp_capabilities", "human-monitor-command", "inject-nmi"]);
+        assert_eq!(std::fs::read_to_string(deep.join(REGISTERS)).unwrap(), "CPU#0\nRIP=1");
+    }
+
+    #[test]
+    fn no_socket_is_an_error() {
+        assert!(backtrace(tempfile::tempdir().unwrap().path()).is_err());
+    }
+}

@@ -80,6 +80,13 @@ impl Record {
     }
 }
 
+impl Drop for Record {
+    fn drop(&mut self) {
+        // A killed QEMU leaves its socket, which is no evidence; a missing one is as good.
+        drop(std::fs::remove_file(self.dir.join(qemu::QMP)));
+    }
+}
+
 /// A script that boots the same machine again, into another folder.
 fn replay(argv: &[String]) -> String {
     let command: Vec<_> = argv.iter().map(|arg| shell_words::quote(arg)).collect();

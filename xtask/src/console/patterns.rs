@@ -41,9 +41,13 @@ const fn row(class: &'static str, severity: Severity, regex: &'static str, why: 
 }
 
 /// Messages in which the words of a pattern are quoted and mean nothing.
-pub const IGNORED: [(&str, &str); 2] = [
+pub const IGNORED: [(&str, &str); 3] = [
     (r"^(?:Kernel c|C)ommand line: ", "the kernel repeats its parameters, whatever is in them"),
     (r"^Unknown kernel command line parameters", "the same, for those that nobody took"),
+    (
+        r"^block nbd\d+: (?:NBD_DISCONNECT|Disconnected due to user request|shutting down sockets)",
+        "the test takes its device away when it is done",
+    ),
 ];
 
 /// Every detector, specific before general.
