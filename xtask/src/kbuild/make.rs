@@ -68,7 +68,10 @@ impl Make {
             .arg(format!("-j{jobs}"))
             .args(&self.args)
             .arg(target)
+            // kbuild drops LC_ALL, but `diagnose` reads English.
+            .env("LANG", "C")
             .env("LC_ALL", "C")
+            .env("LC_MESSAGES", "C")
             .env("MAKEFLAGS", "")
             .deadline(DEADLINE)
             .log(&self.log)

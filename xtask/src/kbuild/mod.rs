@@ -71,7 +71,7 @@ pub struct Kernel {
     pub system_map: PathBuf,
     /// E.g. `6.1.192`.
     pub release: String,
-    /// First line of the compiler's `--version`.
+    /// First lines of the `--version` of compiler and linker.
     pub compiler: String,
     /// What it took this time, in seconds.
     pub seconds: f64,
