@@ -115,7 +115,7 @@ pub const REQUIREMENTS: &[Requirement] = &[
         "ccache",
         "ccache",
         Probe::Program("ccache"),
-        "a kernel built before, in a new cache folder, in a quarter of the time",
+        "what was compiled before, for another side or step, costs a quarter of the time",
     ),
     Requirement {
         name: "/dev/kvm",

@@ -158,6 +158,8 @@ fn arguments(own: &[String], ccache: bool) -> Vec<String> {
     let name = |arg: &str| arg.split('=').next().unwrap_or_default().to_owned();
     let named: Vec<String> = own.iter().map(|arg| name(arg)).collect();
     let fixed = FIXED.iter().filter(|arg| !named.contains(&name(arg))).map(|arg| (*arg).to_owned());
+    // Without CCACHE_BASEDIR: it would find more in another cache folder, but it makes
+    // paths relative, and then __FILE__, so the image depended on ccache's presence.
     let compiler = compiler(own);
     let compiler = if ccache { format!("CC=ccache {compiler}") } else { format!("CC={compiler}") };
     fixed.chain([compiler]).chain(own.iter().filter(|arg| !arg.starts_with("CC=")).cloned()).collect()
