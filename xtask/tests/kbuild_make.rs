@@ -172,7 +172,12 @@ fn an_error_names_its_line_first_and_leaves_the_next_build_well() {
     assert_eq!(error.exit_code(), 101);
     let text = error.to_string();
     assert!(text.starts_with("mm/a.c:1:1: error: it is broken\nmake"), "{text}");
-    assert!(text.contains("`LC_ALL=C MAKEFLAGS='' make -C") && text.contains("build-baseline.log"), "{text}");
+    assert!(
+        text.contains(" make -C ")
+            && text.contains("bzImage` exited with status 2")
+            && text.contains("build-baseline.log"),
+        "{text}"
+    );
     work.edit("FULL\n");
     let error = work.build("two").unwrap_err();
     assert_eq!(error.exit_code(), 110, "{error}");
@@ -202,4 +207,19 @@ fn an_unfinished_object_of_a_killed_build_is_made_again() {
     let again = work.build("the same content under another name").unwrap();
     assert_eq!(again.hash, whole.hash);
     assert!(!work.place.build.join(".xtask/under-way").exists());
+}
+
+#[test]
+fn what_survived_a_killed_build_is_ended_and_nothing_else() {
+    let Some(work) = Work::new() else { return };
+    work.build("one").unwrap();
+    fs::write(work.place.build.join(".xtask/under-way"), "").unwrap();
+    let sleeper =
+        |folder: &Path| std::process::Command::new("sleep").arg("60").env("KVM_GUP_IO_BUILD", folder).spawn().unwrap();
+    let (mut ours, mut other) = (sleeper(&work.place.build), sleeper(&work.folder.path().join("elsewhere")));
+    work.build("two").unwrap();
+    assert!(ours.wait().unwrap().code().is_none(), "it was killed");
+    assert!(other.try_wait().unwrap().is_none(), "it is none of ours");
+    other.kill().unwrap();
+    other.wait().unwrap();
 }

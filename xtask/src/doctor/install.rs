@@ -52,7 +52,6 @@ impl Rights {
 /// the mend of what no package brings, or with apt's last words.
 pub fn install(missing: &[&Finding], yes: bool, progress: &Progress) -> Result<(), Error> {
     let packages = packages(missing)?;
-    let typed = command(&packages, Rights::None);
     if Cmd::new("apt-get").arg("--version").run().is_err() {
         return Err(refusal(
             missing,
@@ -60,6 +59,7 @@ pub fn install(missing: &[&Finding], yes: bool, progress: &Progress) -> Result<(
         ));
     }
     let rights = Rights::find();
+    let typed = command(&packages, rights);
     if rights == Rights::None {
         return Err(refusal(missing, &format!("without root's rights we cannot install it; run\n    {typed}")));
     }

@@ -95,7 +95,8 @@ fn kconfig_files(src: &Path) -> Result<Vec<Vec<u8>>, Error> {
         interrupt::check()?;
         let entry = entry.with_context(|| format!("cannot read the source tree {}", src.display()))?;
         let name = entry.file_name().to_string_lossy();
-        if !entry.file_type().is_file() || !(name.starts_with("Kconfig") || name.starts_with("tiny")) {
+        let is_read = name.starts_with("Kconfig") || (name.starts_with("tiny") && name.ends_with(".config"));
+        if !entry.file_type().is_file() || !is_read {
             continue;
         }
         let text = fs::read(entry.path()).with_context(|| format!("cannot read {}", entry.path().display()))?;

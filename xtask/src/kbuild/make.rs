@@ -5,14 +5,14 @@
 //! kbuild does not look at. Must not: decide what to build.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
 use super::diagnose::{Cause, diagnose};
 use super::meter::{Meter, USUAL_STEPS};
-use super::{BuildSpec, Place, write_whole};
+use super::{BuildSpec, Place, notes, recover, write_whole};
 use crate::error::Error;
 use crate::proc::{Cmd, Finished, describe, tail};
 use crate::progress::Progress;
@@ -68,8 +68,12 @@ impl Make {
             .arg(format!("-j{jobs}"))
             .args(&self.args)
             .arg(target)
+            // kbuild drops LC_ALL, but `diagnose` reads English.
+            .env("LANG", "C")
             .env("LC_ALL", "C")
+            .env("LC_MESSAGES", "C")
             .env("MAKEFLAGS", "")
+            .env(recover::MARK, &self.build)
             .deadline(DEADLINE)
             .log(&self.log)
     }
@@ -107,7 +111,7 @@ impl Make {
         let mut meter = Meter::new(self.usual_steps(), clean);
         let phase = progress.phase(name);
         let mut shown = None;
-        self.begin()?;
+        recover::begin(&self.build)?;
         let result = self.run("bzImage", |line| {
             let Some(step) = meter.line(line) else { return };
             if let Some(total) = meter.total().filter(|total| shown != Some(*total)) {
@@ -118,7 +122,7 @@ impl Make {
             phase.detail(step);
         });
         result?;
-        self.end()?;
+        recover::end(&self.build)?;
         if clean {
             write_whole(&self.steps(), meter.done().to_string().as_bytes())?;
         }
@@ -147,56 +151,6 @@ impl Make {
     pub(super) fn config_note(&self) -> PathBuf {
         notes(&self.build).join("config-key")
     }
-
-    fn marker(&self) -> PathBuf {
-        notes(&self.build).join("under-way")
-    }
-
-    fn begin(&self) -> anyhow::Result<()> {
-        write_whole(&self.marker(), b"")
-    }
-
-    fn end(&self) -> anyhow::Result<()> {
-        let marker = self.marker();
-        fs::remove_file(&marker).with_context(|| format!("cannot remove {}", marker.display()))
-    }
-
-    /// Removes what a killed make left half-written.
-    ///
-    /// kbuild notes a finished target's command in `.<target>.cmd`, after the last
-    /// step (objtool, which rewrites the object in place). A target that is younger
-    /// than its note is therefore unfinished, but make, which compares it with its
-    /// sources alone, would take it as it is.
-    pub(super) fn recover(&self) -> anyhow::Result<()> {
-        let Ok(began) = modified(&self.marker()) else { return Ok(()) };
-        let tools = self.build.join("tools");
-        for entry in walkdir::WalkDir::new(&self.build).into_iter().filter_map(Result::ok) {
-            if !entry.file_type().is_file() {
-                continue;
-            }
-            let name = entry.file_name().to_string_lossy();
-            let target = name.strip_prefix('.').and_then(|name| name.strip_suffix(".cmd"));
-            let unfinished = match target {
-                Some(target) => entry.path().with_file_name(target),
-                // The host's tools are linked without a note.
-                None if entry.path().starts_with(&tools) => entry.path().to_owned(),
-                None => continue,
-            };
-            let finished = if target.is_some() { modified(entry.path())? } else { began };
-            if modified(&unfinished).is_ok_and(|written| written > finished) {
-                fs::remove_file(&unfinished).with_context(|| format!("cannot remove {}", unfinished.display()))?;
-            }
-        }
-        self.end()
-    }
-}
-
-fn notes(build: &Path) -> PathBuf {
-    build.join(".xtask")
-}
-
-fn modified(path: &Path) -> anyhow::Result<SystemTime> {
-    path.metadata().and_then(|meta| meta.modified()).with_context(|| format!("cannot stat {}", path.display()))
 }
 
 /// Our arguments, then the target's: where both name a variable, the target's.
@@ -204,6 +158,8 @@ fn arguments(own: &[String], ccache: bool) -> Vec<String> {
     let name = |arg: &str| arg.split('=').next().unwrap_or_default().to_owned();
     let named: Vec<String> = own.iter().map(|arg| name(arg)).collect();
     let fixed = FIXED.iter().filter(|arg| !named.contains(&name(arg))).map(|arg| (*arg).to_owned());
+    // Without CCACHE_BASEDIR: it would find more in another cache folder, but it makes
+    // paths relative, and then __FILE__, so the image depended on ccache's presence.
     let compiler = compiler(own);
     let compiler = if ccache { format!("CC=ccache {compiler}") } else { format!("CC={compiler}") };
     fixed.chain([compiler]).chain(own.iter().filter(|arg| !arg.starts_with("CC=")).cloned()).collect()
