@@ -26,9 +26,9 @@ use crate::swap::PAGE;
 use crate::trace::Trace;
 use crate::wire::{Channel, Message, Op, wait_any};
 
-/// Pages from each end of the guest memory that are not accessed, so that a
-/// readahead window always fits.
-const MARGIN: u64 = 8;
+/// Pages from each end of the guest memory that are not accessed, so that the
+/// largest readahead window always fits around the one that is.
+const MARGIN: u64 = 4;
 
 /// What all trials of a cell share.
 pub(crate) struct Scene<'a> {
