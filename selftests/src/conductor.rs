@@ -90,7 +90,6 @@ impl CellRun<'_> {
         for trial in 0..self.plan.trials {
             let sample = self.trial_with_retries(&subject, situation, trial)?;
             frame(self.out, Frame::Sample { cell: self.cell, sample })?;
-            inject::after_trial(self.cell);
         }
         let (start, trials) = (millis(ready - begun), millis(now() - ready));
         let text = format!("{}: {start:.0} ms to start, {trials:.0} ms for {} trials", self.cell, self.plan.trials);
@@ -152,7 +151,8 @@ impl CellRun<'_> {
 
     fn scene<'a>(&'a mut self, subject: &'a Subject, situation: Situation, probes: &'a [Probe]) -> Scene<'a> {
         let Rig { device, trace, kit } = self.rig;
-        Scene { server: &mut device.server, trace, kit, subject, situation, hold_ms: self.plan.hold_ms, probes }
+        let (cell, hold_ms) = (self.cell, self.plan.hold_ms);
+        Scene { server: &mut device.server, trace, kit, subject, cell, situation, hold_ms, probes }
     }
 }
 

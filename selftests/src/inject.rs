@@ -7,9 +7,9 @@
 //!
 //! | `WHAT` | effect in `CELL` |
 //! |---|---|
-//! | `kill` | the test process kills itself after a trial |
-//! | `exit` | it exits with code 7 after a trial |
-//! | `hang` | it stops for ever after a trial |
+//! | `kill` | the test process kills itself while a read is withheld |
+//! | `exit` | it exits with code 7 while a read is withheld |
+//! | `hang` | it stops for ever while a read is withheld |
 //! | `blind` | the IO is withheld without any fault, as in `control.released` |
 
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(crate) fn situation(cell: Cell) -> Situation {
 }
 
 /// Ends or stops this process if that is asked for.
-pub(crate) fn after_trial(cell: Cell) {
+pub(crate) fn while_withheld(cell: Cell) {
     match asked(cell).as_deref() {
         Some("kill") => {
             if let Err(error) = raise(Signal::SIGKILL) {

@@ -11,13 +11,14 @@
 use std::os::fd::AsFd;
 
 use anyhow::Context;
-use selftests::cell::{Access, Backing, Control, Path, Probe, Situation};
+use selftests::cell::{Access, Backing, Cell, Control, Path, Probe, Situation};
 use selftests::protocol::Sample;
 
 use crate::clock::{millis, now};
 use crate::evict::{evict, slot};
 use crate::failure::Failure;
 use crate::hold::{self, ProbeRun, Suspects};
+use crate::inject;
 use crate::nbd::device::{Server, Withheld};
 use crate::rig::{Kit, QUIET_SLOT, Subject};
 use crate::subject::{PAGES, value_at};
@@ -25,9 +26,9 @@ use crate::swap::PAGE;
 use crate::trace::Trace;
 use crate::wire::{Channel, Message, Op, wait_any};
 
-/// Pages from each end of the guest memory that are not accessed, so that a
-/// readahead window always fits.
-const MARGIN: u64 = 8;
+/// Pages from each end of the guest memory that are not accessed, so that the
+/// largest readahead window always fits around the one that is.
+const MARGIN: u64 = 4;
 
 /// What all trials of a cell share.
 pub(crate) struct Scene<'a> {
@@ -39,7 +40,9 @@ pub(crate) struct Scene<'a> {
     pub(crate) kit: &'a Kit,
     /// The probed process.
     pub(crate) subject: &'a Subject,
-    /// What is measured.
+    /// The cell that it is part of.
+    pub(crate) cell: Cell,
+    /// What is measured; for a proof or under a fault injection not the cell's own.
     pub(crate) situation: Situation,
     /// Longest hold in milliseconds.
     pub(crate) hold_ms: u32,
@@ -137,6 +140,7 @@ impl Scene<'_> {
         let withheld = self.wait_withheld(target)?;
         let waiter = self.suspects().waiter(self.kit.deadline(2000))?;
         hold::probe(runs, self.hold_ms, self.kit.deadline(u64::from(self.hold_ms) + 2000))?;
+        inject::while_withheld(self.cell);
         Ok((waiter, withheld.at))
     }
 

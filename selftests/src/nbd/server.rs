@@ -27,7 +27,8 @@ pub(crate) fn serve(control: &Channel, kernel: File) -> anyhow::Result<()> {
     let header = swap::header(DEVICE_BYTES / swap::PAGE);
     store[..header.len()].copy_from_slice(&header);
     roles::lock_memory_forever()?;
-    let mut server = Server { store, kernel, withheld: Vec::with_capacity(256), armed: false };
+    let (withheld, answer) = (Vec::with_capacity(256), Vec::new());
+    let mut server = Server { store, kernel, withheld, answer, armed: false };
     control.send(&Message::new(Op::Done, &[]))?;
     loop {
         let ready = wait_any(&[server.kernel.as_fd(), control.as_fd()], Deadline::after(60_000, 1.0))?;
@@ -45,6 +46,7 @@ struct Server {
     store: Vec<u8>,
     kernel: File,
     withheld: Vec<Request>,
+    answer: Vec<u8>,
     armed: bool,
 }
 
@@ -96,8 +98,11 @@ impl Server {
 
     fn answer_read(&mut self, request: Request) -> anyhow::Result<()> {
         let Some(range) = self.range(&request) else { return self.send(&reply(request.handle, EIO)) };
-        self.send(&reply(request.handle, 0))?;
-        self.kernel.write_all(&self.store[range]).context("sending the bytes of a read")
+        // Header and bytes in one call wake the kernel's receiver once.
+        self.answer.clear();
+        self.answer.extend_from_slice(&reply(request.handle, 0));
+        self.answer.extend_from_slice(&self.store[range]);
+        self.kernel.write_all(&self.answer).context("sending the bytes of a read")
     }
 
     fn write(&mut self, request: Request) -> anyhow::Result<()> {
@@ -136,6 +141,7 @@ mod tests {
             store: vec![0; 8192],
             kernel: File::from(OwnedFd::from(socket)),
             withheld: Vec::new(),
+            answer: Vec::new(),
             armed: false,
         };
         ours.send(&Message::new(Op::Arm, &[])).unwrap();

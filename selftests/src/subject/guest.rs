@@ -7,7 +7,7 @@
 /// Pages of guest memory that are swapped out: the one that is touched, and
 /// around it what the largest readahead window brings in. Each page more costs
 /// every trial a write, a read and a comparison.
-pub(crate) const PAGES: usize = 32;
+pub(crate) const PAGES: usize = 16;
 /// Bytes of a page.
 pub(super) const PAGE: usize = 4096;
 /// Where the code lies in the guest.
