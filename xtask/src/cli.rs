@@ -147,6 +147,10 @@ pub struct JudgeArgs {
     /// Print the result as one JSON object on standard output, and nothing else there
     #[arg(long)]
     pub json: bool,
+
+    /// Keep a passed run as committed evidence: results/reference/, and the table in README.md
+    #[arg(long)]
+    pub reference: bool,
 }
 
 impl TestArgs {

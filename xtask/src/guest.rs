@@ -32,7 +32,7 @@ pub fn build(workspace: &Path, progress: &Progress) -> Result<Vec<u8>, Error> {
         .dir(workspace)
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .env("CARGO_TARGET_DIR", &target_dir)
-        .deadline(Duration::from_mins(20))
+        .deadline(Duration::from_secs(1200))
         .run()?;
     let program = target_dir.join(TRIPLE).join("guest").join("selftests");
     let bytes = std::fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;

@@ -27,6 +27,7 @@ mod sequence;
 
 use selftests::cell::{Cell, Control, Situation};
 use selftests::plan::Plan;
+use selftests::protocol::Frame;
 
 use crate::error::Error;
 use crate::outcome::{CellOutcome, CellState, Outcome, SCHEMA, SideOutcome, TargetOutcome};
@@ -35,6 +36,10 @@ use crate::transcript::Transcript;
 use crate::verdict::Verdict;
 
 pub use compare::{HELD_SHARE, RELEASED_SHARE};
+
+/// A guest cannot have been up for longer than its machine; its clock is set by
+/// calibration, which may be wrong by this much.
+const CLOCK_SLACK_MS: u64 = 1_000;
 
 /// A reason with the verdict that it allows at best.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +85,7 @@ pub fn side(side: &str, transcript: &Transcript, plan: &Plan, tolerate: &[Tolera
             let why = broken.reason.as_deref().unwrap_or("for no stated reason");
             reasons.push(Reason::new(Verdict::Invalid, format!("{}@{}: {why}", broken.cell, broken.window)));
         }
+        reasons.extend(clock(transcript));
         reasons.extend(controls.iter().map(|why| Reason::new(Verdict::Invalid, why.clone())));
     }
     let (verdict, reasons) = fold(reasons);
@@ -91,6 +97,21 @@ pub fn side(side: &str, transcript: &Transcript, plan: &Plan, tolerate: &[Tolera
         verdict,
         reasons,
     }
+}
+
+/// A guest's clock that is ahead of the host's: its CPU's frequency was measured
+/// wrongly (a busy host can make an emulated one look 20 times too slow), and a
+/// hold of 100 ms is over after 5. Its states may be right, its waits are not.
+fn clock(transcript: &Transcript) -> Option<Reason> {
+    let uptime = transcript.frames.iter().find_map(|envelope| match envelope.frame {
+        Frame::Hello { uptime_ms, .. } => Some(uptime_ms),
+        _ => None,
+    })?;
+    let boot = transcript.boot_ms?;
+    (uptime > boot.saturating_add(CLOCK_SLACK_MS)).then(|| {
+        let text = format!("the guest's clock runs ahead: {uptime} ms of uptime {boot} ms after QEMU's start");
+        Reason::new(Verdict::Invalid, text)
+    })
 }
 
 /// What is wrong with the controls; empty if both were seen as they must be: the

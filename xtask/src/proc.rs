@@ -57,7 +57,7 @@ impl Cmd {
             args: Vec::new(),
             dir: None,
             env: Vec::new(),
-            deadline: Duration::from_mins(10),
+            deadline: Duration::from_secs(600),
             log: None,
         }
     }

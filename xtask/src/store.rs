@@ -30,7 +30,7 @@ use crate::target::Target;
 use crate::transcript::Transcript;
 
 pub use info::{Host, RunInfo, SideInfo, Stopped, TargetInfo};
-pub use read::{find, judge_again, stored_outcome};
+pub use read::{find, judge_again, read_info, stored_outcome};
 pub use reference::{Reference, read_references, reference, write_reference};
 
 /// Below the checkout: where runs are recorded; not committed.
@@ -147,7 +147,10 @@ fn write_json<T: Serialize>(path: &Path, value: &T) -> anyhow::Result<()> {
 }
 
 /// Writes a file whole or not at all.
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+///
+/// # Errors
+/// It cannot be written; what was there before is still there.
+pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let place = || format!("cannot write {}", path.display());
     let dir = path.parent().with_context(place)?;
     let mut file = tempfile::Builder::new()

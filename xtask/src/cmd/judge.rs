@@ -3,9 +3,14 @@
 
 use std::path::Path;
 
+use anyhow::Context;
+use selftests::plan::Plan;
+
 use super::print;
 use crate::cli::JudgeArgs;
 use crate::error::Error;
+use crate::outcome::Outcome;
+use crate::report::readme;
 use crate::store;
 
 /// Judges and prints; the exit code is the outcome's.
@@ -16,5 +21,22 @@ pub fn run(args: &JudgeArgs, checkout: &Path) -> Result<u8, Error> {
     let dir = store::find(checkout, args.run.as_deref())?;
     let outcome = store::judge_again(&dir)?;
     print(&outcome, args.json)?;
+    if args.reference {
+        keep(&outcome, &store::read_info(&dir)?.plan, checkout)?;
+    }
     Ok(outcome.exit)
+}
+
+/// Writes the evidence, and brings README's table into step with all of it.
+fn keep(outcome: &Outcome, plan: &Plan, checkout: &Path) -> Result<(), Error> {
+    for reference in store::reference(outcome, plan)? {
+        let path = store::write_reference(checkout, &reference)?;
+        eprintln!("wrote {}", path.display());
+    }
+    let path = checkout.join("README.md");
+    let show = || format!("cannot bring {} into step", path.display());
+    let text = std::fs::read_to_string(&path).with_context(show)?;
+    let text = readme::replace(&text, &store::read_references(checkout)?).with_context(show)?;
+    store::write(&path, text.as_bytes()).with_context(show)?;
+    Ok(())
 }

@@ -59,15 +59,24 @@ fn newest(runs: &Path) -> anyhow::Result<Option<PathBuf>> {
 /// # Errors
 /// A file of the record is missing or is not what it should be.
 pub fn judge_again(dir: &Path) -> Result<Outcome, Error> {
+    let info = read_info(dir)?;
+    let targets: Result<Vec<_>, Error> = info.targets.iter().map(|target| one(dir, &info, target)).collect();
+    let run = dir.file_name().map(|id| format!("{RUNS}/{}", id.to_string_lossy()));
+    Ok(judge::outcome(&info.accel, targets?, run))
+}
+
+/// What the record says about how it was made.
+///
+/// # Errors
+/// It cannot be read, or was written by a later xtask.
+pub fn read_info(dir: &Path) -> Result<RunInfo, Error> {
     let info: RunInfo = json(&dir.join(INFO))?;
     if info.schema > SCHEMA {
         let (path, schema) = (dir.join(INFO), info.schema);
         let text = format!("{} has schema {schema}, this xtask reads up to {SCHEMA}: use a newer one", path.display());
         return Err(Error::Usage(anyhow!(text)));
     }
-    let targets: Result<Vec<_>, Error> = info.targets.iter().map(|target| one(dir, &info, target)).collect();
-    let run = dir.file_name().map(|id| format!("{RUNS}/{}", id.to_string_lossy()));
-    Ok(judge::outcome(&info.accel, targets?, run))
+    Ok(info)
 }
 
 fn one(dir: &Path, info: &RunInfo, named: &TargetInfo) -> Result<TargetOutcome, Error> {

@@ -254,3 +254,16 @@ fn a_crash_in_the_middle_keeps_what_was_measured_for_display() {
     assert_eq!((side.verdict, side.cells.len()), (Verdict::Crashed, 2));
     assert!(side.reasons[0].contains("without a bye"), "{:?}", side.reasons);
 }
+
+#[test]
+fn a_guest_whose_clock_runs_ahead_proves_nothing() {
+    let mut transcript = held();
+    transcript.boot_ms = Some(700);
+    assert_eq!(judged(&transcript).verdict, Verdict::Pass, "100 ms are within the slack");
+    for envelope in &mut transcript.frames {
+        if let Frame::Hello { uptime_ms, .. } = &mut envelope.frame {
+            *uptime_ms = 15_911;
+        }
+    }
+    assert_is(&transcript, Verdict::Invalid, "clock runs ahead: 15911 ms of uptime 700 ms after");
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! README, `--help` and the committed evidence say the same.
+
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory;
+use xtask::cli::{Cli, DEFAULT_TARGET};
+use xtask::report::readme;
+use xtask::store::read_references;
+use xtask::target::Target;
+use xtask::verdict::Verdict;
+
+fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn text() -> String {
+    std::fs::read_to_string(checkout().join("README.md")).unwrap()
+}
+
+#[test]
+fn the_measured_table_is_that_of_the_committed_runs() {
+    let references = read_references(&checkout()).unwrap();
+    assert!(!references.is_empty(), "results/reference holds no evidence");
+    readme::check(&text(), &references).unwrap();
+}
+
+#[test]
+fn every_verdict_is_explained_with_its_exit_code() {
+    let text = text();
+    for verdict in [
+        Verdict::Pass,
+        Verdict::Inconclusive,
+        Verdict::Fail,
+        Verdict::Invalid,
+        Verdict::ApplyFailed,
+        Verdict::BuildFailed,
+        Verdict::Crashed,
+        Verdict::Infra,
+    ] {
+        let row = format!("| {} | {verdict} |", verdict.exit_code());
+        assert!(text.contains(&row), "README lacks the row {row:?}");
+    }
+}
+
+#[test]
+fn every_subcommand_that_readme_shows_exists_and_the_reverse() {
+    let text = text();
+    let cli = Cli::command();
+    let names: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
+    for name in &names {
+        assert!(text.contains(&format!("cargo xtask {name}")), "README does not show `{name}`");
+    }
+    for word in text.split("cargo xtask ").skip(1).filter_map(|rest| rest.split_whitespace().next()) {
+        let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        assert!(names.contains(&word), "README shows `cargo xtask {word}`, which does not exist");
+    }
+}
+
+#[test]
+fn the_default_target_is_a_target() {
+    let names = Target::names(&checkout().join("patches")).unwrap();
+    assert!(names.iter().any(|name| name == DEFAULT_TARGET), "{names:?}");
+}
+
+#[test]
+fn the_quoted_hold_is_the_default() {
+    let hold = format!("withheld for up to {} ms", selftests::plan::HOLD_MS);
+    assert!(text().contains(&hold), "README does not say {hold:?}");
+}
