@@ -29,7 +29,7 @@ use crate::outcome::Outcome;
 use crate::target::Target;
 use crate::transcript::Transcript;
 
-pub use info::{Host, RunInfo, SideInfo, Stopped, TargetInfo};
+pub use info::{Host, RunInfo, SideInfo, Stopped, TargetInfo, revision};
 pub use read::{find, judge_again, read_info, stored_outcome};
 pub use reference::{Reference, read_references, reference, write_reference};
 

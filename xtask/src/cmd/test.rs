@@ -21,7 +21,7 @@ use crate::judge;
 use crate::measure::{self, Lab, Side, Subject};
 use crate::progress::Progress;
 use crate::source::LinuxArg;
-use crate::store::{RunDir, RunInfo};
+use crate::store::{self, RunDir, RunInfo};
 use crate::target::Target;
 
 /// Runs it; the exit code is the outcome's.
@@ -42,7 +42,7 @@ pub fn run(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
     progress.say(format!("accelerator: {}", accel.why));
     let plan = Plan { cells, trials: args.trials, hold_ms: args.hold, patience: accel.patience() };
     let argv: Vec<String> = std::env::args().collect();
-    let info = RunInfo::new(&argv, &accel.kind.to_string(), &plan, None);
+    let info = RunInfo::new(&argv, &accel.kind.to_string(), &plan, store::revision(checkout));
     let init = guest::build(checkout, &progress)?;
     let run = RunDir::create(checkout)?;
     let mut lab = Lab { checkout: checkout.to_owned(), cache, progress, accel, plan, init, run, info };

@@ -4,6 +4,8 @@
 //! Owns: the format of `run.json`, schema 1: extend it, never rename. Must not:
 //! find any of it out, except the host's own words about itself.
 
+use std::path::Path;
+
 use selftests::plan::Plan;
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +112,16 @@ impl RunInfo {
             targets: Vec::new(),
         }
     }
+}
+
+/// The checkout's commit, `-dirty` if files differ from it; `None` without git.
+#[must_use]
+pub fn revision(checkout: &Path) -> Option<String> {
+    let repository = git2::Repository::open(checkout).ok()?;
+    let head = repository.head().ok()?.peel_to_commit().ok()?.id();
+    let files = repository.statuses(None).ok()?;
+    let dirty = files.iter().any(|file| !file.status().is_ignored());
+    Some(format!("{head}{}", if dirty { "-dirty" } else { "" }))
 }
 
 impl Host {
