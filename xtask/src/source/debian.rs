@@ -137,7 +137,7 @@ fn offers(
         offers.extend(listing.offers);
     }
     offers.sort_by(|one: &Offer, other| version::compare(&other.version, &one.version));
-    offers.dedup_by(|one, other| one.sha256 == other.sha256);
+    offers.dedup_by(|one, other| one.version == other.version && one.sha256 == other.sha256);
     Ok(offers)
 }
 

@@ -11,47 +11,47 @@ use xtask::cache::{Cache, Work};
 use xtask::progress::Progress;
 
 /// The top of a tree that passes for a kernel.
-pub const MAKEFILE: &str = "# SPDX\nVERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 192\nEXTRAVERSION =\n";
+pub(crate) const MAKEFILE: &str = "# SPDX\nVERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 192\nEXTRAVERSION =\n";
 
 /// A cache and a work folder in a temporary folder.
-pub struct Place {
-    pub dir: tempfile::TempDir,
-    pub cache: Cache,
-    pub work: Work,
+pub(crate) struct Place {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) cache: Cache,
+    pub(crate) work: Work,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::at(&dir.path().join("cache")).unwrap();
         let work = cache.work("v6.1", &Progress::silent()).unwrap();
         Self { dir, cache, work }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn linux(&self, arg: &str) -> Result<xtask::source::Base, xtask::error::Error> {
+    pub(crate) fn linux(&self, arg: &str) -> Result<xtask::source::Base, xtask::error::Error> {
         let arg = arg.parse().unwrap();
         let request = xtask::source::Request::Linux(&arg);
         xtask::source::obtain(&self.work, &self.cache, &request, &Progress::silent())
     }
 
-    pub fn repo(&self) -> Repository {
+    pub(crate) fn repo(&self) -> Repository {
         Repository::open_bare(self.work.git()).unwrap()
     }
 }
 
 /// Writes files, making folders.
-pub fn write(dir: &Path, path: &str, text: &str) {
+pub(crate) fn write(dir: &Path, path: &str, text: &str) {
     let path = dir.join(path);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
 }
 
 /// A small kernel in a folder: a program, a link, two levels.
-pub fn kernel(dir: &Path) {
+pub(crate) fn kernel(dir: &Path) {
     write(dir, "Makefile", MAKEFILE);
     write(dir, "Kbuild", "obj-y += mm/\n");
     write(dir, "mm/memory.c", &numbered(40));
@@ -62,32 +62,32 @@ pub fn kernel(dir: &Path) {
 }
 
 /// `line 1` to `line n`.
-pub fn numbered(n: usize) -> String {
+pub(crate) fn numbered(n: usize) -> String {
     (1..=n).map(|i| format!("line {i}\n")).collect()
 }
 
 /// The folder as a tar archive with everything below `top`.
-pub fn tar(dir: &Path, top: &str) -> Vec<u8> {
+pub(crate) fn tar(dir: &Path, top: &str) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     builder.follow_symlinks(false);
     builder.append_dir_all(top, dir).unwrap();
     builder.into_inner().unwrap()
 }
 
-pub fn xz(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn xz(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-pub fn gz(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gz(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
 /// A Debian package with this tarball in it.
-pub fn deb(tarball: &[u8]) -> Vec<u8> {
+pub(crate) fn deb(tarball: &[u8]) -> Vec<u8> {
     let mut data = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(tarball.len() as u64);
@@ -105,7 +105,7 @@ pub fn deb(tarball: &[u8]) -> Vec<u8> {
 }
 
 /// A commit with these files on these parents.
-pub fn commit(repo: &Repository, files: &[(&str, &str)], parent: Option<Oid>) -> Oid {
+pub(crate) fn commit(repo: &Repository, files: &[(&str, &str)], parent: Option<Oid>) -> Oid {
     let mut update = git2::build::TreeUpdateBuilder::new();
     for (path, text) in files {
         update.upsert(*path, repo.blob(text.as_bytes()).unwrap(), git2::FileMode::Blob);
@@ -119,7 +119,7 @@ pub fn commit(repo: &Repository, files: &[(&str, &str)], parent: Option<Oid>) ->
 }
 
 /// A file of a commit, as text.
-pub fn text(repo: &Repository, commit: Oid, path: &str) -> String {
+pub(crate) fn text(repo: &Repository, commit: Oid, path: &str) -> String {
     let tree = repo.find_commit(commit).unwrap().tree().unwrap();
     let blob = repo.find_blob(tree.get_path(path.as_ref()).unwrap().id()).unwrap();
     String::from_utf8(blob.content().to_vec()).unwrap()
