@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! How hunks meet files, and that applying and reversing are each other's opposite.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic; clippy knows that only of functions marked as tests")]
+
 use std::path::Path;
 
 use proptest::prelude::*;

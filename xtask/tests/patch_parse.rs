@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The format of patch files, and what is refused in one.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic; clippy knows that only of functions marked as tests")]
+
 use std::path::Path;
 
 use proptest::prelude::*;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A series becomes commits, the same ones each time, or an error with its hunk.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic; clippy knows that only of functions marked as tests")]
+
 mod source_support;
 
 use std::path::{Path, PathBuf};

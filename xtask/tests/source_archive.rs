@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Archives and folders as kernel trees.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic; clippy knows that only of functions marked as tests")]
+
 mod source_support;
 
 use std::fs;
