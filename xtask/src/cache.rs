@@ -24,7 +24,7 @@ use crate::interrupt;
 use crate::progress::Progress;
 
 /// How long one run waits for another one: longer than two cold kernel builds.
-const LOCK_DEADLINE: Duration = Duration::from_hours(2);
+const LOCK_DEADLINE: Duration = Duration::from_secs(2 * 3600);
 
 /// The cache folder.
 #[derive(Debug, Clone)]

@@ -116,7 +116,7 @@ impl<'a> Parser<'a> {
             return Err(self.refused(name, "is absolute"));
         }
         match name.split_once('/') {
-            Some((prefix, _)) if prefix == ".." => Err(self.refused(name, "leads out of the tree")),
+            Some(("..", _)) => Err(self.refused(name, "leads out of the tree")),
             Some((_, inner)) => self.safe(inner.to_owned()).map(Some),
             None => Err(self.malformed(format!("the file name `{name}` has no a/ or b/ before it"))),
         }

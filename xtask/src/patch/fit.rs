@@ -39,7 +39,7 @@ pub enum HunkFit {
         /// First line of what is left of the new text.
         line: usize,
     },
-    /// Not at all. Compared at the place where the most lines agree.
+    /// Not at all. Compared at the place where the most text agrees.
     Conflict {
         /// The first line of the file that differs.
         line: usize,
@@ -176,11 +176,12 @@ impl<'a> Text<'a> {
         at.cast_signed() - self.stated.cast_signed() - drift
     }
 
-    /// The place where most lines agree, and the first one there that does not.
+    /// The place where most text agrees, and the first one there that does not.
     fn conflict(&self, file: &[&[u8]], from: usize, drift: isize) -> HunkFit {
-        let agreeing = |at: usize| {
+        // Lines weigh by their text: empty lines and lone braces agree everywhere.
+        let agreeing = |at: usize| -> usize {
             let pairs = self.lines.iter().zip(file.get(at..).unwrap_or_default());
-            pairs.filter(|(want, have)| want == have).count()
+            pairs.filter(|(want, have)| want == have).map(|(want, _)| want.trim_ascii().len()).sum()
         };
         let here = (self.stated.cast_signed() + drift).clamp(0, file.len().cast_signed()).cast_unsigned();
         let best = (from..file.len())

@@ -23,7 +23,7 @@ pub(super) fn parse(path: &Path, lines: &[&[u8]]) -> Mail {
     let find =
         |name: &str| headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
     let mut body = Vec::new();
-    while at < lines.len() && !ends_message(&text(at)) {
+    while at < lines.len() && !ends_message(&text(at), lines.get(at + 1)) {
         body.push(text(at));
         at += 1;
     }
@@ -74,8 +74,9 @@ fn headers(count: usize, text: &impl Fn(usize) -> String) -> (Vec<(String, Strin
     if headers.is_empty() { (headers, 0) } else { (headers, at) }
 }
 
-fn ends_message(line: &str) -> bool {
-    line == "---" || line.starts_with("diff --git ") || line.starts_with("--- a/") || line.starts_with("--- /dev/null")
+fn ends_message(line: &str, next: Option<&&[u8]>) -> bool {
+    let file = line.starts_with("--- ") && next.is_some_and(|next| next.starts_with(b"+++ "));
+    line == "---" || file || line.starts_with("diff --git ") || line.starts_with("@@ -")
 }
 
 /// `[PATCH v2 1/3] mm: x` → `mm: x`.

@@ -23,7 +23,7 @@ use crate::progress::Progress;
 /// Debian's own keys, whatever else the host trusts.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// apt retries and times out by itself; this ends one that does neither.
-const DOWNLOAD_DEADLINE: Duration = Duration::from_hours(2);
+const DOWNLOAD_DEADLINE: Duration = Duration::from_secs(2 * 3600);
 
 /// The programs and files of the host that are used; tests give others.
 #[derive(Debug, Clone)]

@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::progress::Progress;
 
 /// A suite's list is asked for again after this.
-const LIST_AGE: Duration = Duration::from_hours(12);
+const LIST_AGE: Duration = Duration::from_secs(12 * 3600);
 /// So many versions of a series are tried, the newest first.
 const VERSIONS: usize = 4;
 
@@ -137,7 +137,7 @@ fn offers(
         offers.extend(listing.offers);
     }
     offers.sort_by(|one: &Offer, other| version::compare(&other.version, &one.version));
-    offers.dedup_by(|one, other| one.sha256 == other.sha256);
+    offers.dedup_by(|one, other| one.version == other.version && one.sha256 == other.sha256);
     Ok(offers)
 }
 

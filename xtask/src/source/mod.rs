@@ -89,7 +89,7 @@ impl FromStr for LinuxArg {
             return Ok(Self { path: text.into(), rev: None });
         }
         let splits = || text.char_indices().filter(|(_, c)| *c == '@').map(|(at, _)| (&text[..at], &text[at + 1..]));
-        let split = splits().filter(|(path, _)| Path::new(path).exists()).last().or_else(|| splits().next());
+        let split = splits().rfind(|(path, _)| Path::new(path).exists()).or_else(|| splits().next());
         Ok(match split {
             Some((path, rev)) if !path.is_empty() => Self { path: path.into(), rev: Some(rev.into()) },
             _ => Self { path: text.into(), rev: None },
