@@ -35,7 +35,7 @@ pub(crate) struct Cli {
     /// Trials of each cell
     #[arg(long, default_value_t = TRIALS, value_parser = clap::value_parser!(u32).range(1..))]
     trials: u32,
-    /// Longest time that a reply is withheld, in milliseconds
+    /// How long a probe must wait for the lock to count as held, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = HOLD_MS, value_parser = clap::value_parser!(u32).range(1..))]
     hold: u32,
     /// Factor on every deadline, for slow machines
@@ -81,9 +81,9 @@ impl Cli {
         }
         let cells = select(&self.filter)?;
         let plan = Plan { cells, trials: self.trials, hold_ms: self.hold, patience: self.patience };
-        let mut ktap = Ktap::begin(std::io::stdout(), plan.cells.len())?;
         // Without root nothing is changed, so there is nothing to lock or to take back.
         let lock = nix::unistd::geteuid().is_root().then(leftovers::lock).transpose()?;
+        let mut ktap = Ktap::begin(std::io::stdout(), plan.cells.len())?;
         supervise::catch_interrupts()?;
         nix::sys::prctl::set_child_subreaper(true).context("prctl(PR_SET_CHILD_SUBREAPER)")?;
         supervise::supervise(&plan, &mut ktap)?;

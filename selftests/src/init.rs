@@ -21,9 +21,11 @@ use crate::supervise::{Sink, supervise};
 
 /// Runs the boot and powers off.
 pub(crate) fn main() -> ! {
-    let complaints = mounts::mount_all();
-    if let Err(error) = boot(complaints) {
-        eprintln!("selftests: {error:#}");
+    // The end of PID 1 is a kernel panic, which would be taken for the kernel's own.
+    match std::panic::catch_unwind(|| boot(mounts::mount_all())) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => eprintln!("selftests: {error:#}"),
+        Err(_) => eprintln!("selftests: PID 1 panicked, which is a defect of the test"),
     }
     nix::unistd::sync();
     for mode in [RebootMode::RB_POWER_OFF, RebootMode::RB_AUTOBOOT] {

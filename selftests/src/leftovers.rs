@@ -5,7 +5,9 @@
 //! by the next. Must not: touch anything that the record or its name does not
 //! show to be ours.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -14,8 +16,10 @@ use serde::{Deserialize, Serialize};
 use crate::nbd::device;
 use crate::{cgroup, swap, trace};
 
-const DIR: &str = "/run/kvm-gup-io";
-const RECORD: &str = "/run/kvm-gup-io/record.json";
+const RECORD: &str = "/run/kvm-gup-io.json";
+const UNFINISHED: &str = "/run/kvm-gup-io.json.new";
+/// An abstract socket address: it needs no file and is free again when its owner dies.
+const LOCK: &str = "kvm-gup-io";
 
 /// What must be taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,33 +33,28 @@ pub(crate) struct Record {
 /// Held while a run lasts, so that two do not clean up each other.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: nix::fcntl::Flock<File>,
+    _owned: UnixListener,
 }
 
 /// Takes the machine for one run.
 ///
 /// # Errors
-/// Another run has it, or `/run` cannot be written.
+/// Another run has it.
 pub(crate) fn lock() -> anyhow::Result<Lock> {
-    fs::create_dir_all(DIR).with_context(|| format!("creating {DIR}"))?;
-    let path = Path::new(DIR).join("lock");
-    let open = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = open.with_context(|| format!("opening {}", path.display()))?;
-    match nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock) {
-        Ok(file) => Ok(Lock { _file: file }),
-        Err((_, error)) => {
-            Err(error).with_context(|| format!("another run holds {}; wait for its end", path.display()))
-        }
-    }
+    let address = SocketAddr::from_abstract_name(LOCK).context("the lock's address")?;
+    let owned = UnixListener::bind_addr(&address).with_context(|| {
+        format!(
+            "binding the abstract socket @{LOCK}: another run has this machine, wait for its end (`ss -xlp` names it)"
+        )
+    })?;
+    Ok(Lock { _owned: owned })
 }
 
 /// Writes the record before anything is changed.
 pub(crate) fn record(record: &Record) -> anyhow::Result<()> {
-    fs::create_dir_all(DIR).with_context(|| format!("creating {DIR}"))?;
-    let temporary = Path::new(DIR).join("record.new");
     let json = serde_json::to_vec(record).context("encoding the record")?;
-    fs::write(&temporary, json).with_context(|| format!("writing {}", temporary.display()))?;
-    fs::rename(&temporary, RECORD).with_context(|| format!("renaming to {RECORD}"))
+    fs::write(UNFINISHED, json).with_context(|| format!("writing {UNFINISHED}"))?;
+    fs::rename(UNFINISHED, RECORD).with_context(|| format!("renaming {UNFINISHED} to {RECORD}"))
 }
 
 /// Takes back what a run left, if it left anything; says what could not be.
@@ -80,6 +79,9 @@ pub(crate) fn clean() -> Vec<String> {
             Err(error) => attempt(Err(error).context(RECORD)),
         }
         attempt(fs::remove_file(RECORD).context(RECORD));
+    }
+    if Path::new(UNFINISHED).exists() {
+        attempt(fs::remove_file(UNFINISHED).context(UNFINISHED));
     }
     attempt(trace::remove());
     attempt(cgroup::remove());

@@ -10,7 +10,7 @@ use crate::cell::{Cell, catalogue};
 
 /// Default number of trials of a cell.
 pub const TRIALS: u32 = 20;
-/// Default longest time that a reply is withheld, in milliseconds.
+/// Default time for which the probes of a held trial wait, in milliseconds.
 pub const HOLD_MS: u32 = 100;
 
 /// Where the plan lies in the initramfs.
@@ -24,7 +24,9 @@ pub struct Plan {
     pub cells: Vec<Cell>,
     /// Trials of each cell.
     pub trials: u32,
-    /// A withheld reply is let go after this many milliseconds at the latest.
+    /// A probe that has not returned after this many milliseconds, counted from the
+    /// start of the first, counts as held, if its stack shows that it waits for a
+    /// lock; then the withheld reply is let go.
     pub hold_ms: u32,
     /// Factor on every deadline inside the guest: 1.0 for hardware speed, more
     /// where the canary measured an emulated CPU.

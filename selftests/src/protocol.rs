@@ -134,7 +134,10 @@ pub struct Sample {
     /// Bytes of the requests that were withheld.
     pub withheld_bytes: u64,
     /// `kvm:kvm_try_async_get_page` events since the access; `None` where the
-    /// tracepoint cannot be read.
+    /// tracepoint cannot be read. 0 in an `apf-halt` cell means that KVM's first,
+    /// polite pass waited itself, with the lock held: the guest side lets such a
+    /// sample pass only if a probe was blocked, and only after the same vCPU has
+    /// shown an async page fault on another page.
     pub async_pf: Option<u32>,
     /// What each probe met, in [`Probe::ALL`]'s order.
     pub probes: Vec<ProbeSample>,
