@@ -22,7 +22,6 @@
 mod cell;
 mod compare;
 mod ending;
-mod lockwait;
 mod sequence;
 
 use selftests::cell::{Cell, Control, Situation};

@@ -152,12 +152,7 @@ pub fn kernel(lab: &mut Lab, subject: &Subject<'_>) -> Result<TargetOutcome, Err
     })
 }
 
-fn stopped(
-    lab: &mut Lab,
-    subject: &Subject<'_>,
-    seen: Vec<SideOutcome>,
-    error: Error,
-) -> Result<TargetOutcome, Error> {
+fn stopped(lab: &mut Lab, subject: &Subject<'_>, seen: Vec<SideOutcome>, error: Error) -> Result<TargetOutcome, Error> {
     let version = lab.record().version.clone();
     let Some(outcome) = judge::stopped(subject.name(), &version, seen, &error) else { return Err(error) };
     lab.record().stopped = Some(Stopped { verdict: outcome.verdict, message: error.to_string() });

@@ -274,7 +274,8 @@ impl Target {
         let names = Self::names(patches)?;
         let older = |name: &&String| version_key(name).0 <= version_key(version).0;
         let name = names.iter().filter(older).next_back().or(names.first());
-        let name = name.ok_or_else(|| Error::NothingSelected(anyhow!("there is no target below {}", patches.display())))?;
+        let name =
+            name.ok_or_else(|| Error::NothingSelected(anyhow!("there is no target below {}", patches.display())))?;
         Self::load(patches, name)
     }
 

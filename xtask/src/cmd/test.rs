@@ -31,8 +31,10 @@ use crate::target::Target;
 pub fn run(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
     let progress = Progress::new(args.quiet);
     let cells = plan::select(&args.cell).map_err(|error| Error::NothingSelected(anyhow!(error)))?;
-    let linux = args.linux.as_deref().map(|text| -> LinuxArg { text.parse().unwrap_or_else(|never: Infallible| match never {})
-    });
+    let linux = args
+        .linux
+        .as_deref()
+        .map(|text| -> LinuxArg { text.parse().unwrap_or_else(|never: Infallible| match never {}) });
     let target = args.target().map(|name| Target::load(&checkout.join("patches"), name)).transpose()?;
     let request = measure::request(target.as_ref(), linux.as_ref())?;
     let cache = Cache::open()?;

@@ -8,11 +8,12 @@
 use std::collections::HashMap;
 
 use selftests::cell::{Path, Probe, Situation};
+use selftests::lockwait::shows_lock_wait;
 use selftests::plan::Plan;
 use selftests::protocol::{CellEnd, ProbeSample, Sample};
 
 use super::compare::HELD_SHARE;
-use super::lockwait::shows_lock_wait;
+
 use super::sequence::Record;
 use crate::outcome::{CellOutcome, CellState, WaitMs};
 use crate::stats;
