@@ -258,11 +258,10 @@ fn boot(lab: &Lab, subject: &Subject<'_>, built: &Built) -> Result<SideOutcome, 
     let dir = lab.run.boot_dir(subject.name(), side)?;
     let archive = dir.join("initramfs.cpio");
     initramfs::write(&archive, &lab.init, &lab.plan)?;
-    let phase = lab.progress.phase(format!("{} {side}: {} cells", subject.name(), lab.plan.cells.len()));
     let transcript = boot::boot(&built.kernel.image, &archive, &lab.accel, &lab.plan, &dir, &lab.progress)?;
     lab.run.transcript(subject.name(), side, &transcript)?;
     let tolerate = subject.target.map_or(&[][..], |target| &target.tolerate);
     let outcome = judge::side(side, &transcript, &lab.plan, tolerate);
-    phase.done(format!("{}, first frame after {} ms", outcome.verdict, outcome.boot_ms));
+    lab.progress.say(format!("{} {side}: {}", subject.name(), outcome.verdict));
     Ok(outcome)
 }
