@@ -273,7 +273,7 @@ impl Target {
     pub fn nearest(patches: &Path, version: &str) -> Result<Self, Error> {
         let names = Self::names(patches)?;
         let older = |name: &&String| version_key(name).0 <= version_key(version).0;
-        let name = names.iter().filter(older).next_back().or(names.first());
+        let name = names.iter().rfind(older).or(names.first());
         let name =
             name.ok_or_else(|| Error::NothingSelected(anyhow!("there is no target below {}", patches.display())))?;
         Self::load(patches, name)
