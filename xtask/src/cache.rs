@@ -6,6 +6,7 @@
 //! root/work/<key>/       what one run works in, locked while it does
 //!     git/  src/  build/  kernels/  logs/
 //! root/work/<key>.lock   the lock, with the process id of its holder
+//! root/bench/            what a bench works in, removed at its end
 //! ```
 //!
 //! Owns: where things lie and who may use them. A lock is the kernel's (flock), so

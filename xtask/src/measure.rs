@@ -169,7 +169,7 @@ impl Lab {
 }
 
 /// The name of the work area: one for each series, one for each tree of the user's.
-fn key(request: &Request) -> String {
+pub(crate) fn key(request: &Request) -> String {
     match request {
         Request::Debian(source) => format!("{}-{}", source.package, source.series),
         Request::Linux(linux) => {

@@ -283,6 +283,14 @@ impl Child {
         Ok(self.status)
     }
 
+    /// All that it has written to standard output so far; with a log, to both.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn stdout(&mut self) -> anyhow::Result<Vec<u8>> {
+        self.stdout.all()
+    }
+
     /// All that it has written to standard error so far.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ use crate::target::Target;
 use crate::transcript::Transcript;
 
 pub use info::{Host, RunInfo, SideInfo, Stopped, TargetInfo, revision};
-pub use read::{find, judge_again, read_info, stored_outcome};
+pub use read::{find, judge_again, read_info, read_transcript, stored_outcome};
 pub use reference::{Reference, read_references, reference, write_reference};
 
 /// Below the checkout: where runs are recorded; not committed.

@@ -79,6 +79,14 @@ pub fn read_info(dir: &Path) -> Result<RunInfo, Error> {
     Ok(info)
 }
 
+/// What the boot of this side left behind.
+///
+/// # Errors
+/// The boot never ended, or its record cannot be read.
+pub fn read_transcript(dir: &Path, target: &str, side: &str) -> anyhow::Result<Transcript> {
+    json(&dir.join(boot_name(target, side)?).join(TRANSCRIPT))
+}
+
 fn one(dir: &Path, info: &RunInfo, named: &TargetInfo) -> Result<TargetOutcome, Error> {
     let target = if named.has_target { Some(stored_target(dir, &named.target)?) } else { None };
     let tolerate = target.as_ref().map(|target| target.tolerate.as_slice()).unwrap_or_default();
@@ -86,7 +94,8 @@ fn one(dir: &Path, info: &RunInfo, named: &TargetInfo) -> Result<TargetOutcome, 
     for side in &named.sides {
         let path = dir.join(boot_name(&named.target, &side.side)?).join(TRANSCRIPT);
         if path.is_file() {
-            sides.push(judge::side(&side.side, &json::<Transcript>(&path)?, &info.plan, tolerate));
+            let transcript = read_transcript(dir, &named.target, &side.side)?;
+            sides.push(judge::side(&side.side, &transcript, &info.plan, tolerate));
         } else if named.stopped.is_none() {
             sides.push(never_ended(&side.side));
         }
