@@ -11,11 +11,12 @@ use xtask::target::Target;
 use xtask::verdict::Verdict;
 
 fn checkout() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 fn text() -> String {
-    std::fs::read_to_string(checkout().join("README.md")).unwrap()
+    let path = checkout().join("README.md");
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 #[test]

@@ -7,17 +7,19 @@
 //! goes to a file first, so that it is complete whatever ends the child.
 //! Must not: know what is run.
 
+mod child;
+mod output;
+
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, anyhow};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use anyhow::anyhow;
+use nix::sys::signal::Signal;
+
+pub use child::Child;
 
 use crate::error::Error;
 use crate::interrupt;
@@ -221,206 +223,6 @@ pub fn tail(text: &[u8]) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let skipped = lines.len().saturating_sub(TAIL_LINES);
     lines[skipped..].iter().fold(String::new(), |tail, line| tail + "\n    " + line)
-}
-
-/// A running process group; dropped alive, it is killed.
-#[derive(Debug)]
-pub struct Child {
-    handle: duct::Handle,
-    group: Pid,
-    status: Option<ExitStatus>,
-    stdout: Output,
-    stderr: Output,
-    started: Instant,
-    nap: Duration,
-}
-
-impl Child {
-    /// Starts `cmd`. Call it on a thread that lives as long as the child may: the
-    /// parent-death signal is sent when that *thread* ends (prctl(2)).
-    ///
-    /// # Errors
-    /// The program is missing or cannot be executed, or the log cannot be opened.
-    pub fn start(cmd: &Cmd) -> anyhow::Result<Self> {
-        let (stdout, stderr) = match &cmd.log {
-            Some(log) => (Output::append(log)?, Output::temporary()?),
-            None => (Output::temporary()?, Output::temporary()?),
-        };
-        let mut expression = duct::cmd(&cmd.program, &cmd.args).stdin_null().stdout_file(stdout.writer()?).unchecked();
-        expression = match cmd.log {
-            // Not stderr_to_stdout(): duct would apply it before stdout_file(), and
-            // standard error would go to our own standard output.
-            Some(_) => expression.stderr_file(stdout.writer()?),
-            None => expression.stderr_file(stderr.writer()?),
-        };
-        for (name, value) in &cmd.env {
-            expression = expression.env(name, value);
-        }
-        if let Some(dir) = &cmd.dir {
-            expression = expression.dir(dir);
-        }
-        let started = Instant::now();
-        let handle = expression.before_spawn(isolate).start().with_context(|| format!("cannot run `{cmd}`"))?;
-        let pid = handle.pids().first().copied().with_context(|| format!("`{cmd}` has no process id"))?;
-        let group = Pid::from_raw(i32::try_from(pid)?);
-        Ok(Self { handle, group, status: None, stdout, stderr, started, nap: Duration::from_millis(1) })
-    }
-
-    /// Its process id, which is also its process group.
-    #[must_use]
-    pub fn pid(&self) -> Pid {
-        self.group
-    }
-
-    /// How it ended, if it has.
-    ///
-    /// # Errors
-    /// waitpid(2) failed.
-    pub fn try_wait(&mut self) -> anyhow::Result<Option<ExitStatus>> {
-        if self.status.is_none() {
-            self.status = self.handle.try_wait().context("waitpid failed")?.map(|output| output.status);
-        }
-        Ok(self.status)
-    }
-
-    /// All that it has written to standard output so far; with a log, to both.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn stdout(&mut self) -> anyhow::Result<Vec<u8>> {
-        self.stdout.all()
-    }
-
-    /// All that it has written to standard error so far.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn stderr(&mut self) -> anyhow::Result<Vec<u8>> {
-        self.stderr.all()
-    }
-
-    /// Kills the whole group and waits for the leader.
-    ///
-    /// # Errors
-    /// waitpid(2) failed.
-    pub fn kill(&mut self) -> anyhow::Result<ExitStatus> {
-        if let Some(status) = self.status {
-            return Ok(status);
-        }
-        match killpg(self.group, Signal::SIGKILL) {
-            // ESRCH: it has just ended by itself.
-            Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
-            Err(error) => return Err(error).context("cannot kill a process group"),
-        }
-        let status = self.handle.wait().context("waitpid failed")?.status;
-        self.status = Some(status);
-        Ok(status)
-    }
-
-    /// Sleeps for a moment that grows from 1 to 50 ms: short commands are not
-    /// delayed, long ones cost nothing.
-    fn nap(&mut self) {
-        std::thread::sleep(self.nap);
-        self.nap = (self.nap * 2).min(Duration::from_millis(50));
-    }
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        if self.status.is_none() {
-            // Nobody is left to tell; the group has got its SIGKILL in any case.
-            drop(self.kill());
-        }
-    }
-}
-
-/// Gives the child a process group and a parent-death signal.
-#[expect(clippy::unnecessary_wraps, reason = "the signature is duct's")]
-fn isolate(command: &mut std::process::Command) -> std::io::Result<()> {
-    command.process_group(0);
-    let parent = std::process::id();
-    // SAFETY: between fork and exec only async-signal-safe calls are allowed; prctl
-    // and getppid are system calls without any lock or allocation.
-    unsafe {
-        command.pre_exec(move || {
-            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
-                return Err(std::io::Error::last_os_error());
-            }
-            // The parent may have died before the prctl.
-            if u32::try_from(libc::getppid()) != Ok(parent) {
-                return Err(std::io::Error::from_raw_os_error(libc::ESRCH));
-            }
-            Ok(())
-        });
-    }
-    Ok(())
-}
-
-/// A file that a child writes and we read as it grows.
-#[derive(Debug)]
-struct Output {
-    file: File,
-    begin: u64,
-    read_to: u64,
-    line: Vec<u8>,
-}
-
-impl Output {
-    fn temporary() -> anyhow::Result<Self> {
-        let file = tempfile::tempfile().context("cannot make a temporary file")?;
-        Ok(Self { file, begin: 0, read_to: 0, line: Vec::new() })
-    }
-
-    fn append(path: &Path) -> anyhow::Result<Self> {
-        let file = OpenOptions::new()
-            .create(true)
-            .read(true)
-            .append(true)
-            .open(path)
-            .with_context(|| format!("cannot open the log {}", path.display()))?;
-        let begin = file.metadata().with_context(|| format!("cannot stat the log {}", path.display()))?.len();
-        Ok(Self { file, begin, read_to: begin, line: Vec::new() })
-    }
-
-    fn writer(&self) -> anyhow::Result<File> {
-        self.file.try_clone().context("cannot duplicate a file descriptor")
-    }
-
-    /// A descriptor of its own position: the child's writes must not move ours.
-    fn read_from(&self, offset: u64) -> anyhow::Result<Vec<u8>> {
-        use std::os::fd::AsRawFd;
-        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-        let mut file = File::open(path).context("cannot read a child's output back")?;
-        file.seek(SeekFrom::Start(offset))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).context("cannot read a child's output back")?;
-        Ok(bytes)
-    }
-
-    fn all(&self) -> anyhow::Result<Vec<u8>> {
-        self.read_from(self.begin)
-    }
-
-    fn feed(&mut self, on_line: &mut impl FnMut(&str)) -> anyhow::Result<()> {
-        let bytes = self.read_from(self.read_to)?;
-        self.read_to += bytes.len() as u64;
-        for byte in bytes {
-            if byte == b'\n' {
-                on_line(&String::from_utf8_lossy(&self.line));
-                self.line.clear();
-            } else {
-                self.line.push(byte);
-            }
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self, on_line: &mut impl FnMut(&str)) {
-        if !self.line.is_empty() {
-            on_line(&String::from_utf8_lossy(&self.line));
-            self.line.clear();
-        }
-    }
 }
 
 #[cfg(test)]
