@@ -34,7 +34,7 @@ impl Place {
 
     pub(crate) fn linux(&self, arg: &str) -> Result<xtask::source::Base, xtask::error::Error> {
         let arg = arg.parse().unwrap();
-        let request = xtask::source::Request::Linux(arg.clone());
+        let request = xtask::source::Request::Linux(arg);
         xtask::source::obtain(&self.work, &self.cache, &request, &Progress::silent())
     }
 
