@@ -192,6 +192,21 @@ pub fn ended_early(
     TargetOutcome { target: name.to_owned(), version: version.to_owned(), verdict, sides, reasons }
 }
 
+/// The outcome of an invocation that an error ended before any kernel was looked
+/// at; `None` for errors that are about the command line.
+#[must_use]
+pub fn without_kernel(error: &Error) -> Option<Outcome> {
+    Some(Outcome {
+        schema: SCHEMA,
+        verdict: error.verdict()?,
+        exit: error.exit_code(),
+        accel: String::new(),
+        targets: Vec::new(),
+        run: None,
+        reasons: vec![error.to_string()],
+    })
+}
+
 fn own_reasons(sides: &[SideOutcome]) -> Vec<Reason> {
     let said = |side: &SideOutcome| {
         let why = if side.reasons.is_empty() { vec!["for no stated reason".to_owned()] } else { side.reasons.clone() };

@@ -69,6 +69,14 @@ impl RunDir {
         Ok(Self { name: format!("{RUNS}/{id}"), dir })
     }
 
+    /// Takes the record back: there is nothing to remember.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn discard(&self) -> anyhow::Result<()> {
+        std::fs::remove_dir_all(&self.dir).with_context(|| format!("cannot remove {}", self.dir.display()))
+    }
+
     /// The folder.
     #[must_use]
     pub fn dir(&self) -> &Path {

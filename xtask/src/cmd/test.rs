@@ -27,8 +27,19 @@ use crate::target::Target;
 /// Runs it; the exit code is the outcome's.
 ///
 /// # Errors
-/// As [`Error`] lists; an error that stands for a verdict is in the outcome.
+/// As [`Error`] lists. With `--json` an error that stands for a verdict is an
+/// object on standard output too, so that a reader always finds one.
 pub fn run(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
+    let result = measure(args, checkout);
+    if let (true, Err(error)) = (args.json, &result)
+        && let Some(outcome) = judge::without_kernel(error)
+    {
+        print(&outcome, true)?;
+    }
+    result
+}
+
+fn measure(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
     let progress = Progress::new(args.quiet);
     let cells = plan::select(&args.cell).map_err(|error| Error::NothingSelected(anyhow!(error)))?;
     let linux = args
@@ -51,7 +62,14 @@ pub fn run(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
     lab.run.describe(&lab.info)?;
 
     let subject = Subject { target: target.as_ref(), request, sides: sides(args) };
-    let measured = measure::kernel(&mut lab, &subject)?;
+    let measured = match measure::kernel(&mut lab, &subject) {
+        // What makes no sense was not run: it leaves no record.
+        Err(error @ Error::Usage(_)) => {
+            lab.run.discard()?;
+            return Err(error);
+        }
+        measured => measured?,
+    };
     let outcome = judge::outcome(&lab.info.accel, vec![measured], Some(lab.run.name().to_owned()));
     lab.run.finish(&outcome)?;
     print(&outcome, args.json)?;
