@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The program as a user meets it: exit codes and words for what makes no sense.
+//! Nothing here gets as far as a kernel.
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+
+fn xtask(args: &[&str]) -> assert_cmd::assert::Assert {
+    let cache = tempfile::tempdir().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_xtask")).args(args).env("KVM_GUP_IO_CACHE", cache.path()).assert()
+}
+
+#[test]
+fn an_unknown_target_is_told_with_those_there_are() {
+    xtask(&["test", "v9.9"])
+        .code(4)
+        .stdout("")
+        .stderr(predicate::str::contains("no target is named \"v9.9\"").and(predicate::str::contains("v6.1, v7.3")));
+}
+
+#[test]
+fn a_filter_that_selects_nothing_is_told_before_any_work() {
+    xtask(&["test", "--cell", "anno.*"]).code(4).stdout("").stderr(predicate::str::contains("matches no cell"));
+}
+
+#[test]
+fn a_wrong_word_is_exit_2_and_shows_what_is_allowed() {
+    xtask(&["test", "--accel", "fast"]).code(2).stdout("").stderr(predicate::str::contains("auto, tcg, kvm"));
+    xtask(&["tset"]).code(2).stderr(predicate::str::contains("test"));
+}
+
+#[test]
+fn a_run_that_is_not_there_is_exit_4() {
+    xtask(&["judge", "no-such-run"]).code(4).stdout("").stderr(predicate::str::contains("no-such-run"));
+}
+
+#[test]
+fn help_explains_the_exit_codes() {
+    xtask(&["--help"]).success().stdout(predicate::str::contains("103  a kernel crashed or hung"));
+}
