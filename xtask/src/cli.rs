@@ -66,14 +66,14 @@ pub struct TestArgs {
     /// Take the kernel from here instead of the package archive
     ///
     /// A git clone (its checkout, index and refs stay untouched), a directory, or a .tar.xz, .tar.gz or .tar.zst.
-    /// REV is any revision of a clone; without it, its HEAD. With a TARGET the target's series is applied to it and
+    /// REV is any revision of a clone; without it, its HEAD and what is changed in its tracked files. With a TARGET the target's series is applied to it and
     /// its expectations hold; without one the tree is only measured.
     #[arg(long, value_name = "PATH[@REV]")]
     pub linux: Option<String>,
 
-    /// Boot only this side; may be given twice [default: both]
-    #[arg(long, value_name = "SIDE", value_enum)]
-    pub side: Vec<Side>,
+    /// Boot only this side of a TARGET; the verdict is then `inconclusive` at best
+    #[arg(long, value_name = "SIDE", value_enum, requires = "target")]
+    pub side: Option<Side>,
 
     /// Measure only cells that match, e.g. 'anon.*' or 'shmem.sync.read@1'; may be given often
     ///
@@ -88,7 +88,7 @@ pub struct TestArgs {
     /// Withhold each IO for at most this many milliseconds
     ///
     /// A hold ends at once when nobody waits any more. On a busy host a longer hold tells held from late more clearly.
-    #[arg(long, value_name = "MS", default_value_t = HOLD_MS, value_parser = clap::value_parser!(u32).range(10..=60_000))]
+    #[arg(long, value_name = "MS", default_value_t = HOLD_MS, value_parser = clap::value_parser!(u32).range(10..=5_000))]
     pub hold: u32,
 
     /// How the virtual machine runs
@@ -97,6 +97,13 @@ pub struct TestArgs {
     /// any speed.
     #[arg(long, value_name = "ACCEL", value_enum, default_value_t = AccelChoice::Auto)]
     pub accel: AccelChoice,
+
+    /// Add a kernel parameter to every boot; may be given often
+    ///
+    /// NAME=VALUE pairs that the kernel does not know reach PID 1's environment, e.g.
+    /// KVM_GUP_IO_INJECT=blind:control.held@1, which disables a control: the run must then be invalid.
+    #[arg(long, value_name = "PARAMETER")]
+    pub append: Vec<String>,
 
     /// Install what is missing without asking
     #[arg(long, short)]

@@ -30,7 +30,7 @@ use selftests::protocol::Frame;
 
 use crate::error::Error;
 use crate::outcome::{CellOutcome, CellState, Outcome, SCHEMA, SideOutcome, TargetOutcome};
-use crate::target::{Target, Tolerate};
+use crate::target::{SIDES, Target, Tolerate};
 use crate::transcript::Transcript;
 use crate::verdict::Verdict;
 
@@ -147,9 +147,10 @@ pub fn target(target: &Target, version: &str, sides: Vec<SideOutcome>, plan: &Pl
     for side in sides.iter().filter(|side| side.verdict == Verdict::Pass) {
         reasons.extend(compare::with_target(target, side, plan));
     }
-    if sides.is_empty() {
-        reasons.push(Reason::new(Verdict::Inconclusive, "no side was run"));
-    }
+    let missing = SIDES.iter().filter(|name| !sides.iter().any(|side| side.side == **name));
+    reasons.extend(missing.map(|name| {
+        Reason::new(Verdict::Inconclusive, format!("{name} was not run: without both sides nothing is compared"))
+    }));
     let (verdict, reasons) = fold(reasons);
     TargetOutcome { target: target.name.clone(), version: version.to_owned(), verdict, sides, reasons }
 }
@@ -205,6 +206,15 @@ pub fn without_kernel(error: &Error) -> Option<Outcome> {
         run: None,
         reasons: vec![error.to_string()],
     })
+}
+
+/// The outcome of a run whose record could not be written to its end.
+#[must_use]
+pub fn not_kept(outcome: Outcome, error: &anyhow::Error) -> Outcome {
+    let verdict = Verdict::Infra;
+    let mut reasons = outcome.reasons;
+    reasons.insert(0, format!("the record is not complete: {error:#}"));
+    Outcome { verdict, exit: verdict.exit_code(), reasons, ..outcome }
 }
 
 fn own_reasons(sides: &[SideOutcome]) -> Vec<Reason> {

@@ -11,13 +11,21 @@ use xtask::{cmd, interrupt};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match interrupt::install().map_err(|error| Error::Infra(error.into())).and_then(|()| run(cli)) {
+    let result = interrupt::install().map_err(|error| Error::Infra(error.into())).and_then(|()| unpanicked(cli));
+    match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// A panic is a fault of ours, and says nothing about a kernel: Rust's own exit code
+/// for it would read as `build-failed`.
+fn unpanicked(cli: Cli) -> Result<u8, Error> {
+    std::panic::catch_unwind(|| run(cli))
+        .unwrap_or_else(|_| Err(Error::Infra(anyhow::anyhow!("this is a bug of xtask; the message above says where"))))
 }
 
 fn run(cli: Cli) -> Result<u8, Error> {

@@ -40,6 +40,8 @@ pub struct Lab {
     pub accel: Accel,
     /// What each boot measures.
     pub plan: Plan,
+    /// Further kernel parameters of every boot.
+    pub append: Vec<String>,
     /// PID 1, a static ELF file.
     pub init: Vec<u8>,
     /// The record.
@@ -97,6 +99,9 @@ impl Subject<'_> {
 /// [`Error::Usage`] if there is neither, or if the target's kernel is in no archive.
 pub fn request(target: Option<&Target>, linux: Option<&LinuxArg>) -> Result<Request, Error> {
     if let Some(linux) = linux {
+        if !linux.path.exists() {
+            return Err(Error::Usage(anyhow!("--linux: there is nothing at {}", linux.path.display())));
+        }
         return Ok(Request::Linux(linux.clone()));
     }
     let target = target.ok_or_else(|| Error::Usage(anyhow!("neither a target nor --linux is given")))?;
@@ -106,7 +111,7 @@ pub fn request(target: Option<&Target>, linux: Option<&LinuxArg>) -> Result<Requ
         SourceKind::User => {
             return Err(Error::Usage(anyhow!(
                 "Linux {} is in no package archive; give a tree with --linux PATH[@REV], e.g. a clone of kernel.org's: \
-                 git clone --branch v{0} --depth 1 https://git.kernel.org/pub/scm/linux/kernel/git/stable/linux.git",
+                 git clone --branch linux-{0}.y --depth 1 https://git.kernel.org/pub/scm/linux/kernel/git/stable/linux.git",
                 target.source.series
             )));
         }
@@ -231,15 +236,13 @@ fn build(lab: &Lab, target: &Target, work: &Work, base: &Base, side: Side) -> Re
     let tree = repository.find_commit(commit).and_then(|commit| commit.tree()).context("a commit has no tree")?.id();
     let place = Place { src: work.src(), build: work.build(), kernels: work.kernels(), logs: work.logs() };
     let spec = spec(lab, target);
-    let kernel = match kbuild::kept(&place, &spec, &tree.to_string())? {
-        Some(kernel) => kernel,
-        None => {
-            let phase = lab.progress.phase(format!("{} {}: source", base.version, side.name()));
-            let switched = worktree::switch(&repository, &work.src(), commit)?;
-            phase.done(format!("{} files written, {} removed", switched.written, switched.removed));
-            kbuild::build(&place, &spec, side.name(), &tree.to_string(), &lab.progress)?
-        }
+    let put = || {
+        let phase = lab.progress.phase(format!("{} {}: source", base.version, side.name()));
+        let switched = worktree::switch(&repository, &work.src(), commit)?;
+        phase.done(format!("{} files written, {} removed", switched.written, switched.removed));
+        Ok(())
     };
+    let kernel = kbuild::build(&place, &spec, side.name(), &tree.to_string(), put, &lab.progress)?;
     Ok(Built { side, commit, kernel })
 }
 
@@ -258,7 +261,8 @@ fn boot(lab: &Lab, subject: &Subject<'_>, built: &Built) -> Result<SideOutcome, 
     let dir = lab.run.boot_dir(subject.name(), side)?;
     let archive = dir.join("initramfs.cpio");
     initramfs::write(&archive, &lab.init, &lab.plan)?;
-    let transcript = boot::boot(&built.kernel.image, &archive, &lab.accel, &lab.plan, &dir, &lab.progress)?;
+    let transcript =
+        boot::boot(&built.kernel.image, &archive, &lab.accel, &lab.plan, &lab.append, &dir, &lab.progress)?;
     lab.run.transcript(subject.name(), side, &transcript)?;
     let tolerate = subject.target.map_or(&[][..], |target| &target.tolerate);
     let outcome = judge::side(side, &transcript, &lab.plan, tolerate);

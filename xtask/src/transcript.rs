@@ -50,7 +50,14 @@ pub enum Ending {
         /// Its status.
         code: i32,
     },
-    /// QEMU was killed by somebody else.
+    /// QEMU gave up by itself, with its own words: a guest cannot make it do so.
+    Failed {
+        /// Its status, not 0.
+        code: i32,
+        /// What QEMU wrote to stderr.
+        stderr: String,
+    },
+    /// QEMU was killed, or told to end, by somebody else.
     Signaled {
         /// By this signal.
         signal: i32,

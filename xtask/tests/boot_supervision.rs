@@ -203,7 +203,10 @@ fn a_machine_killed_by_somebody_else_is_told_apart() {
     let silent = run("kill -9 $$", deadlines()).1.unwrap().ending;
     assert!(matches!(silent, Ending::Signaled { signal: 9, .. }), "{silent:?}");
     let script = format!("say '{BANNER}'; echo 'disk full' >&2; exit 1");
-    assert_eq!(run(&script, deadlines()).1.unwrap().ending, Ending::Exited { code: 1 });
+    let stderr = "disk full".to_owned();
+    assert_eq!(run(&script, deadlines()).1.unwrap().ending, Ending::Failed { code: 1, stderr });
+    let script = format!("say '{BANNER}'; echo 'qemu: terminating on signal 15 from pid 1 (init)' >&2");
+    assert!(matches!(run(&script, deadlines()).1.unwrap().ending, Ending::Signaled { signal: 15, .. }));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use assert_cmd::Command;
 use predicates::prelude::*;
 
 fn xtask(args: &[&str]) -> assert_cmd::assert::Assert {
-    let cache = tempfile::tempdir().unwrap();
-    Command::new(env!("CARGO_BIN_EXE_xtask")).args(args).env("KVM_GUP_IO_CACHE", cache.path()).assert()
+    let cache = concat!(env!("CARGO_TARGET_TMPDIR"), "/cli-cache");
+    Command::new(env!("CARGO_BIN_EXE_xtask")).args(args).env("KVM_GUP_IO_CACHE", cache).assert()
 }
 
 #[test]

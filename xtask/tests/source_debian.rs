@@ -167,7 +167,7 @@ fn without_a_network_or_apt_the_error_says_what_to_do() {
     let error = archive.obtain().unwrap_err().to_string();
     assert!(error.contains("cannot get linux-source-6.1 6.1") && error.contains("E: no network"), "{error}");
     assert!(
-        error.contains("git clone --branch v6.1 --depth 1 https://git.kernel.org/") && error.contains("--linux"),
+        error.contains("git clone --branch linux-6.1.y --depth 1 https://git.kernel.org/") && error.contains("--linux"),
         "{error}"
     );
     let mut archive = Archive::new();

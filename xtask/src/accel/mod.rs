@@ -92,8 +92,10 @@ pub fn choose(cache: &Path, want: AccelChoice) -> Result<Accel, Error> {
     let mut memory = memory::Memory::load(cache, key);
     let nesting = if want == AccelChoice::Tcg { Ok(()) } else { nesting() };
     decide(want, nesting, |kind| {
-        // A demand is worth a second look at what failed before.
-        let known = memory.recall(kind).filter(|known| want == AccelChoice::Auto || known.slowdown().is_ok());
+        // A demand is worth a second look at what failed before; and so is TCG, which
+        // everywhere works: a failure was that moment's.
+        let look_again = want != AccelChoice::Auto || kind == Kind::Tcg;
+        let known = memory.recall(kind).filter(|known| !look_again || known.slowdown().is_ok());
         if let Some(known) = known {
             return Ok(known);
         }

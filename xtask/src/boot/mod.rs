@@ -119,12 +119,13 @@ pub fn boot(
     initramfs: &Path,
     accel: &Accel,
     plan: &Plan,
+    append: &[String],
     dir: &Path,
     progress: &Progress,
 ) -> Result<Transcript, Error> {
     let version = kernel_version(kernel)?;
     let tsc_khz = clock::tsc_khz();
-    let argv = qemu::argv(&qemu::Boot { accel, kernel, version, tsc_khz, initramfs, extra: &[] })?;
+    let argv = qemu::argv(&qemu::Boot { accel, kernel, version, tsc_khz, initramfs, extra: append })?;
     let deadlines = Deadlines::new(accel.patience().max(plan.patience), plan);
     supervise(&Machine { argv, dir: dir.to_owned(), deadlines }, plan.cells.len(), progress)
 }
@@ -284,7 +285,11 @@ impl Life<'_> {
             return Ok(Ending::FailedToStart { stderr: format!("QEMU {}: {stderr}", describe(status)) });
         }
         Ok(match (status.code(), status.signal()) {
-            (Some(code), _) => Ending::Exited { code },
+            (Some(code), _) => match terminated(&stderr) {
+                Some(signal) => Ending::Signaled { signal, stderr },
+                None if code != 0 => Ending::Failed { code, stderr },
+                None => Ending::Exited { code },
+            },
             (None, signal) => Ending::Signaled { signal: signal.unwrap_or(0), stderr },
         })
     }
@@ -307,4 +312,10 @@ impl Life<'_> {
             total_ms: milliseconds(total),
         })
     }
+}
+
+/// QEMU takes SIGTERM, SIGINT and SIGHUP for a request, says so, and exits with 0.
+fn terminated(stderr: &str) -> Option<i32> {
+    let (_, rest) = stderr.split_once("terminating on signal ")?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }

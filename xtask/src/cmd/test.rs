@@ -58,7 +58,17 @@ fn measure(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
     let info = RunInfo::new(&argv, &accel.kind.to_string(), &plan, store::revision(checkout));
     let init = guest::build(checkout, &progress)?;
     let run = RunDir::create(checkout)?;
-    let mut lab = Lab { checkout: checkout.to_owned(), cache, progress, accel, plan, init, run, info };
+    let mut lab = Lab {
+        checkout: checkout.to_owned(),
+        cache,
+        progress,
+        accel,
+        plan,
+        append: args.append.clone(),
+        init,
+        run,
+        info,
+    };
     lab.run.describe(&lab.info)?;
 
     let subject = Subject { target: target.as_ref(), request, sides: sides(args) };
@@ -70,8 +80,11 @@ fn measure(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
         }
         measured => measured?,
     };
-    let outcome = judge::outcome(&lab.info.accel, vec![measured], Some(lab.run.name().to_owned()));
-    lab.run.finish(&outcome)?;
+    let mut outcome = judge::outcome(&lab.info.accel, vec![measured], Some(lab.run.name().to_owned()));
+    // What was measured is told even if it cannot be kept.
+    if let Err(error) = lab.run.finish(&outcome) {
+        outcome = judge::not_kept(outcome, &error);
+    }
     print(&outcome, args.json)?;
     Ok(outcome.exit)
 }
@@ -80,7 +93,6 @@ fn measure(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
 fn sides(args: &TestArgs) -> Vec<Side> {
     match args.target() {
         None => vec![Side::Tree],
-        Some(_) if args.side.is_empty() => vec![Side::Baseline, Side::Patched],
-        Some(_) => args.side.clone(),
+        Some(_) => args.side.map_or_else(|| vec![Side::Baseline, Side::Patched], |side| vec![side]),
     }
 }

@@ -69,6 +69,7 @@ pub fn install(missing: &[&Finding], yes: bool, progress: &Progress) -> Result<(
     let phase = progress.phase(format!("installing {}", packages.join(" ")));
     for cmd in commands(&packages, rights) {
         cmd.run()?;
+        interrupt::check()?;
     }
     phase.done("installed");
     Ok(())
@@ -100,7 +101,9 @@ fn commands(packages: &[&str], rights: Rights) -> [Cmd; 2] {
             Rights::Sudo | Rights::None => Cmd::new("sudo").args(["-n", "env"]),
         };
         // An unattended upgrade may hold the lock for a while.
-        cmd.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"]).deadline(DEADLINE)
+        cmd.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"])
+            .deadline(DEADLINE)
+            .unbroken()
     };
     [apt().arg("update"), apt().args(["install", "-y", "--no-install-recommends"]).args(packages)]
 }

@@ -110,7 +110,6 @@ pub const REQUIREMENTS: &[Requirement] = &[
         slow: false,
     },
     may("apt-get", "apt", Probe::Program("apt-get"), "gets the kernel sources; else use --linux"),
-    may("dpkg-deb", "dpkg", Probe::Program("dpkg-deb"), "unpacks the kernel sources; else use --linux"),
     may(
         "ccache",
         "ccache",

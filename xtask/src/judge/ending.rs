@@ -36,6 +36,9 @@ pub(super) fn judge(transcript: &Transcript, tolerate: &[Tolerate]) -> Vec<Reaso
 fn ending(ending: &Ending) -> Option<Reason> {
     let reason = match ending {
         Ending::Exited { .. } => return None,
+        Ending::Failed { code, stderr } => {
+            Reason::new(Verdict::Infra, format!("QEMU gave up with status {code}{}", said(stderr)))
+        }
         Ending::Signaled { signal, stderr } => {
             Reason::new(Verdict::Infra, format!("QEMU was killed by signal {signal}, and not by us{}", said(stderr)))
         }

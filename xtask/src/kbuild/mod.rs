@@ -121,7 +121,10 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// Builds the tree in `place.src`, or finds the kernel that it became before.
+/// Builds the tree that `put` puts into `place.src`, or finds the kernel that it
+/// became before; then `put` is not called. Before it is, whatever survived a
+/// killed build has been ended: an old compiler must not read the old source and
+/// leave an object that is newer than the new one.
 ///
 /// `tree` names the tree's content, e.g. the id of its git tree (a commit's id
 /// works too, but finds less again). `side` names the log and the progress.
@@ -131,7 +134,14 @@ impl<'a> Inputs<'a> {
 /// [`Error::Build`] for a symbol that did not survive, or with the first compiler
 /// error, the failing target and the last 40 lines; [`Error::Usage`] for a fragment
 /// that makes no sense; [`Error::Infra`] for a host without space, memory or tools.
-pub fn build(place: &Place, spec: &BuildSpec, side: &str, tree: &str, progress: &Progress) -> Result<Kernel, Error> {
+pub fn build(
+    place: &Place,
+    spec: &BuildSpec,
+    side: &str,
+    tree: &str,
+    put: impl FnOnce() -> Result<(), Error>,
+    progress: &Progress,
+) -> Result<Kernel, Error> {
     let started = std::time::Instant::now();
     for folder in [&place.build, &place.kernels, &place.logs] {
         fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
@@ -142,22 +152,13 @@ pub fn build(place: &Place, spec: &BuildSpec, side: &str, tree: &str, progress: 
     if let Some(kernel) = find(&keeper, &key, &inputs)? {
         return Ok(Kernel { seconds: started.elapsed().as_secs_f64(), ..kernel });
     }
-    let make = Make::new(place, spec, side)?;
     recover::recover(&place.build)?;
+    put()?;
+    let make = Make::new(place, spec, side)?;
     configure::configure(&make, &inputs)?;
     make.compile(&format!("building {side}"), progress)?;
     let kernel = keep_result(&keeper, place, &key, inputs.compiler)?;
     Ok(Kernel { seconds: started.elapsed().as_secs_f64(), ..kernel })
-}
-
-/// The kernel that [`build`] would find without running make, if there is one: then
-/// nobody needs to switch the source tree for it.
-///
-/// # Errors
-/// As [`build`], short of compiling.
-pub fn kept(place: &Place, spec: &BuildSpec, tree: &str) -> Result<Option<Kernel>, Error> {
-    let inputs = Inputs::read(spec)?;
-    find(&Keeper::new(&place.kernels), &inputs.key([tree.as_bytes()]), &inputs)
 }
 
 fn find(keeper: &Keeper, key: &str, inputs: &Inputs) -> Result<Option<Kernel>, Error> {

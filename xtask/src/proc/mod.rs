@@ -36,6 +36,7 @@ pub struct Cmd {
     env: Vec<(OsString, OsString)>,
     deadline: Duration,
     log: Option<PathBuf>,
+    unbroken: bool,
 }
 
 /// What a finished command left.
@@ -61,6 +62,7 @@ impl Cmd {
             env: Vec::new(),
             deadline: Duration::from_secs(600),
             log: None,
+            unbroken: false,
         }
     }
 
@@ -106,6 +108,14 @@ impl Cmd {
         self
     }
 
+    /// Lets it end by itself when we are interrupted: a package manager that is
+    /// killed leaves a host half installed. Its deadline still holds.
+    #[must_use]
+    pub fn unbroken(mut self) -> Self {
+        self.unbroken = true;
+        self
+    }
+
     /// Runs it, whatever its exit status.
     ///
     /// # Errors
@@ -137,7 +147,7 @@ impl Cmd {
             if let Some(status) = child.try_wait()? {
                 break status;
             }
-            if interrupt::pending() {
+            if interrupt::pending() && !self.unbroken {
                 return Err(Error::Interrupted);
             }
             if child.started.elapsed() > self.deadline {

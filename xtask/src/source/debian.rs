@@ -85,8 +85,8 @@ fn nothing(source: &DebianSource, tools: &Tools, troubles: &[String]) -> Error {
     Error::Infra(anyhow!(
         "cannot get {package} {series}: {why}\n\
          any other kernel tree does: \
-         `git clone --branch v{series} --depth 1 https://git.kernel.org/pub/scm/linux/kernel/git/stable/linux.git`, \
-         then pass `--linux linux`"
+         `git clone --branch linux-{series}.y --depth 1 https://git.kernel.org/pub/scm/linux/kernel/git/stable/linux.git`, \
+         then `cargo xtask test v{series} --linux linux`"
     ))
 }
 

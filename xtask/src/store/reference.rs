@@ -7,6 +7,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use selftests::cell::catalogue;
+use selftests::plan::TRIALS;
 use serde::{Deserialize, Serialize};
 
 use super::read::json;
@@ -43,6 +45,9 @@ pub fn reference(outcome: &Outcome, plan: &selftests::plan::Plan) -> anyhow::Res
     let one = |target: &TargetOutcome| {
         if target.verdict != Verdict::Pass {
             bail!("{} is {}, and only a pass becomes a reference", target.target, target.verdict);
+        }
+        if plan.cells != catalogue() || plan.trials < TRIALS {
+            bail!("{} was measured in part; a reference has all cells and {TRIALS} trials or more", target.target);
         }
         Ok(Reference {
             schema: SCHEMA,

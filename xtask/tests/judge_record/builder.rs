@@ -21,6 +21,11 @@ pub(crate) fn target(name: &str) -> Target {
     Target::load(&checkout().join("patches"), name).unwrap()
 }
 
+/// The same plan with the trials that a reference must have.
+pub(crate) fn claimed(plan: &Plan) -> Plan {
+    Plan { trials: selftests::plan::TRIALS, ..plan.clone() }
+}
+
 /// A plan of the cells that match; the controls are always in.
 pub(crate) fn plan(globs: &[&str]) -> Plan {
     let globs: Vec<String> = globs.iter().map(|&glob| glob.to_owned()).collect();

@@ -172,11 +172,28 @@ fn a_declared_skip_passes_as_long_as_something_was_measured() {
 }
 
 #[test]
-fn one_side_alone_is_judged_by_its_own_expectations() {
+fn one_side_alone_compares_nothing() {
     let (target, plan) = (target("v6.1"), plan(&[]));
-    let boots = [("baseline", as_expected(&target, "baseline", &plan))];
-    assert_eq!(judged(&target, &plan, &boots).verdict, Verdict::Pass);
+    for (side, missing) in [("baseline", "patched"), ("patched", "baseline")] {
+        let outcome = judged(&target, &plan, &[(side, as_expected(&target, side, &plan))]);
+        assert_eq!(outcome.verdict, Verdict::Inconclusive);
+        assert!(outcome.reasons[0].starts_with(&format!("{missing} was not run")), "{:?}", outcome.reasons);
+    }
     assert_eq!(judged(&target, &plan, &[]).verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn one_wait_close_to_the_hold_is_no_clean_release() {
+    let (target, plan) = (target("v6.1"), plan(&[]));
+    for (wait, verdict) in [(49.0, Verdict::Pass), (51.0, Verdict::Inconclusive)] {
+        let mut boots = both(&target, &plan);
+        each_sample(&mut boots[1].1, "anon.sync.read@1", |sample| {
+            if sample.trial == 0 {
+                (sample.hold_ms, sample.probes[0].wait_ms) = (60.0, wait);
+            }
+        });
+        assert_eq!(judged(&target, &plan, &boots).verdict, verdict, "{wait} ms");
+    }
 }
 
 #[test]

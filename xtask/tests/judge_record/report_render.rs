@@ -7,7 +7,7 @@ use xtask::report::readme::{self, BEGIN, END};
 use xtask::report::table::{Look, render};
 use xtask::store;
 
-use crate::builder::{both, finding, judged, plan, target};
+use crate::builder::{both, claimed, finding, judged, plan, target};
 
 fn outcome(globs: &[&str], stock_as_patched: bool) -> Outcome {
     let (named, plan) = (target("v6.1"), plan(globs));
@@ -57,7 +57,7 @@ fn a_narrow_terminal_is_respected() {
 #[test]
 fn readmes_block_is_made_of_the_references() {
     let plan = plan(&[]);
-    let references = store::reference(&outcome(&[], false), &plan).unwrap();
+    let references = store::reference(&outcome(&[], false), &claimed(&plan)).unwrap();
     let readme = format!("# Title\n\n{BEGIN}\nstale words\n{END}\n\nmore\n");
     assert!(readme::check(&readme, &references).is_err());
     let made = readme::replace(&readme, &references).unwrap();

@@ -12,7 +12,7 @@ use xtask::target::Target;
 use xtask::transcript::Transcript;
 use xtask::verdict::Verdict;
 
-use crate::builder::{both, checkout, each_sample, judged, plan, target};
+use crate::builder::{both, checkout, claimed, each_sample, judged, plan, target};
 
 fn info(named: &Target, boots: &[(&str, Transcript)]) -> RunInfo {
     let side = |side: &str| SideInfo {
@@ -171,7 +171,7 @@ fn only_a_pass_becomes_a_reference_and_it_reads_back() {
     let (named, plan) = (target("v6.1"), plan(&[]));
     let mut boots = both(&named, &plan);
     let outcome = judge::outcome("tcg", vec![judged(&named, &plan, &boots)], None);
-    let references: Vec<Reference> = store::reference(&outcome, &plan).unwrap();
+    let references: Vec<Reference> = store::reference(&outcome, &claimed(&plan)).unwrap();
     let path = store::write_reference(root.path(), &references[0]).unwrap();
     assert_eq!(path, root.path().join("results/reference/v6.1.json"));
     assert_eq!(store::read_references(root.path()).unwrap(), references);
@@ -179,7 +179,8 @@ fn only_a_pass_becomes_a_reference_and_it_reads_back() {
     assert_eq!(text.lines().filter(|line| line.contains("\"cell\":")).count(), 2 * 18 * 2, "one cell a line");
     boots[1].1.frames.pop();
     let failed = judge::outcome("tcg", vec![judged(&named, &plan, &boots)], None);
-    assert!(store::reference(&failed, &plan).is_err());
+    assert!(store::reference(&failed, &claimed(&plan)).unwrap_err().to_string().contains("only a pass"));
+    assert!(store::reference(&outcome, &plan).unwrap_err().to_string().contains("measured in part"));
 }
 
 /// A transcript of format 1, as committed: later readers must still take it.
