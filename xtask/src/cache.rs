@@ -18,9 +18,10 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 
 use crate::error::Error;
+use crate::file;
 use crate::interrupt;
 use crate::progress::Progress;
 
@@ -53,7 +54,7 @@ impl Cache {
     /// # Errors
     /// The folder cannot be made.
     pub fn at(root: &Path) -> anyhow::Result<Self> {
-        make_dir(root)?;
+        file::make_dir(root)?;
         // make and git get paths of this folder from other working directories.
         let root = std::path::absolute(root).with_context(|| format!("cannot resolve {}", root.display()))?;
         Ok(Self { root })
@@ -65,7 +66,7 @@ impl Cache {
     /// The folder cannot be made.
     pub fn sources(&self) -> anyhow::Result<PathBuf> {
         let dir = self.root.join("sources");
-        make_dir(&dir)?;
+        file::make_dir(&dir)?;
         Ok(dir)
     }
 
@@ -79,10 +80,10 @@ impl Cache {
             return Err(anyhow!("`{key}` cannot name a work folder").into());
         }
         let dir = self.root.join("work").join(key);
-        make_dir(&dir)?;
+        file::make_dir(&dir)?;
         let lock = Lock::acquire(&dir.with_file_name(format!("{key}.lock")), &dir.display().to_string(), progress)?;
         for part in ["kernels", "logs"] {
-            make_dir(&dir.join(part))?;
+            file::make_dir(&dir.join(part))?;
         }
         Ok(Work { dir, _lock: lock })
     }
@@ -200,23 +201,6 @@ fn holder(file: &mut File) -> String {
         pid if read.is_ok() && !pid.is_empty() => format!("process {pid}"),
         _ => "another process".to_owned(),
     }
-}
-
-/// Makes a folder and those above it.
-pub(crate) fn make_dir(dir: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))
-}
-
-/// Replaces a small file as a whole, so that no reader and no crash sees a half.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let Some(dir) = path.parent() else { bail!("{} has no folder", path.display()) };
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(bytes)?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ use cpio::NewcBuilder;
 use cpio::newc::{ModeFileType, trailer};
 use selftests::plan::{PLAN_PATH, Plan};
 
+use crate::file;
+
 /// Mount points that PID 1 expects. `/tmp` is on the rootfs, which is in memory.
 const DIRECTORIES: [&str; 4] = ["dev", "proc", "sys", "tmp"];
 
@@ -33,12 +35,7 @@ const ELF_MAGIC: &[u8] = b"\x7fELF\x02";
 pub fn write(path: &Path, init: &[u8], plan: &Plan) -> anyhow::Result<()> {
     check_init(init)?;
     let archive = archive(init, plan).context("cannot build the initramfs")?;
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir)
-        .with_context(|| format!("cannot make a file for the initramfs in {}", dir.display()))?;
-    file.write_all(&archive).with_context(|| format!("cannot write the initramfs {}", path.display()))?;
-    file.persist(path).with_context(|| format!("cannot write the initramfs {}", path.display()))?;
-    Ok(())
+    file::write(path, &archive).context("the initramfs is not complete")
 }
 
 /// The archive's bytes.

@@ -19,6 +19,7 @@ pub mod cmd;
 pub mod console;
 pub mod doctor;
 pub mod error;
+pub mod file;
 pub mod guest;
 pub mod initramfs;
 pub mod interrupt;

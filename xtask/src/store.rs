@@ -18,13 +18,13 @@ mod info;
 mod read;
 mod reference;
 
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde::Serialize;
 
+use crate::file;
 use crate::outcome::Outcome;
 use crate::target::Target;
 use crate::transcript::Transcript;
@@ -103,7 +103,7 @@ impl RunDir {
     /// # Errors
     /// The file cannot be written.
     pub fn keep_target(&self, target: &Target) -> anyhow::Result<()> {
-        write(&self.dir.join(target_file(&target.name)), target.text.as_bytes())
+        file::write(&self.dir.join(target_file(&target.name)), target.text.as_bytes())
     }
 
     /// Creates the folder of one boot.
@@ -151,24 +151,5 @@ fn boot_name(target: &str, side: &str) -> anyhow::Result<String> {
 fn write_json<T: Serialize>(path: &Path, value: &T) -> anyhow::Result<()> {
     let mut text = serde_json::to_vec_pretty(value).with_context(|| format!("cannot encode {}", path.display()))?;
     text.push(b'\n');
-    write(path, &text)
-}
-
-/// Writes a file whole or not at all.
-///
-/// # Errors
-/// It cannot be written; what was there before is still there.
-pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let place = || format!("cannot write {}", path.display());
-    let dir = path.parent().with_context(place)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".")
-        .permissions(std::fs::Permissions::from_mode(0o644))
-        .tempfile_in(dir)
-        .with_context(place)?;
-    file.write_all(bytes).with_context(place)?;
-    // A full disk may be noticed only when the data reaches it.
-    file.as_file().sync_all().with_context(place)?;
-    file.persist(path).with_context(place)?;
-    Ok(())
+    file::write(path, &text)
 }

@@ -19,8 +19,8 @@ use anyhow::{Context, anyhow};
 use git2::{ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
 use serde::{Deserialize, Serialize};
 
-use crate::cache::{make_dir, write_whole};
 use crate::error::Error;
+use crate::file;
 use crate::interrupt;
 
 /// Files that a thread takes at a time: neighbours lie together in a pack.
@@ -76,7 +76,7 @@ pub fn switch(repo: &Repository, src: &Path, to: Oid) -> Result<Switched, Error>
         // No state, or a commit that is gone with the clone that lent it.
         _ => {
             write_state(&path, &[])?;
-            make_dir(src)?;
+            file::make_dir(src)?;
             everything(repo, src, &new)?
         }
     };
@@ -98,7 +98,7 @@ fn read_state(path: &Path) -> Option<Vec<Oid>> {
 
 fn write_state(path: &Path, commits: &[Oid]) -> anyhow::Result<()> {
     let state = State { commits: commits.iter().map(Oid::to_string).collect() };
-    write_whole(path, &serde_json::to_vec(&state).context("cannot write the state of the source folder")?)
+    file::write(path, &serde_json::to_vec(&state).context("cannot write the state of the source folder")?)
 }
 
 fn tree(repo: &Repository, commit: Oid) -> anyhow::Result<Tree<'_>> {
@@ -151,7 +151,7 @@ fn everything(repo: &Repository, src: &Path, new: &Tree<'_>) -> Result<Switched,
     let removed = clear(src, &wanted)?;
     let dirs: BTreeSet<&Path> = wanted.iter().filter_map(|file| file.path.parent()).collect();
     for dir in dirs {
-        make_dir(&src.join(dir))?;
+        file::make_dir(&src.join(dir))?;
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
     let (next, written) = (AtomicUsize::new(0), AtomicUsize::new(0));

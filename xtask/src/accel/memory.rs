@@ -4,7 +4,6 @@
 //! Owns: `accel.json` in the cache folder. It is only a memory: whatever is wrong
 //! with it, the canary is run again. Must not: choose.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Kind;
 use super::canary::Canary;
+use crate::file;
 
 /// A host changes under the same names: microcode, a hypervisor below, settings.
 const BELIEVED_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -87,13 +87,9 @@ impl Memory {
         drop(self.save());
     }
 
-    fn save(&self) -> std::io::Result<()> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(&serde_json::to_vec_pretty(&self.stored)?)?;
-        file.persist(&self.path)?;
-        Ok(())
+    fn save(&self) -> anyhow::Result<()> {
+        file::make_dir(self.path.parent().unwrap_or(Path::new(".")))?;
+        file::write(&self.path, &serde_json::to_vec_pretty(&self.stored)?)
     }
 }
 

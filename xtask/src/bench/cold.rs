@@ -15,8 +15,9 @@ use super::Bench;
 use super::budget::{self, Row};
 use super::runs::sample;
 use super::scratch::lend_sources;
-use crate::cache::{Cache, make_dir};
+use crate::cache::Cache;
 use crate::error::Error;
+use crate::file;
 use crate::measure::Side;
 use crate::proc::Cmd;
 
@@ -57,7 +58,7 @@ fn pair(bench: &Bench<'_>, index: u32) -> Result<(f64, f64), Error> {
         .ok_or_else(|| anyhow!("{} names no command that made the kernel in O=", log.display()))?;
     let built = ran.info.targets.iter().flat_map(|target| &target.sides).find(|built| built.side == side);
     let config = &built.context("a run has no patched side")?.config;
-    make_dir(&out)?;
+    file::make_dir(&out)?;
     std::fs::copy(config, out.join(".config")).with_context(|| format!("cannot copy {config}"))?;
     let phase = bench.progress.phase(format!("clean make {}", index + 1));
     let made = Cmd::new("env").args(words).env(NO_CCACHE.0, NO_CCACHE.1).deadline(DEADLINE).run()?;

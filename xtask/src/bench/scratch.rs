@@ -18,8 +18,9 @@ use anyhow::Context;
 use git2::Repository;
 use tempfile::TempDir;
 
-use crate::cache::{Cache, Lock, make_dir, write_whole};
+use crate::cache::{Cache, Lock};
 use crate::error::Error;
+use crate::file;
 use crate::progress::Progress;
 
 /// Begins the name of every folder that is removed.
@@ -42,7 +43,7 @@ impl Scratch {
     /// Another bench is running, or the folder cannot be made.
     pub fn new(cache: &Cache, progress: &Progress) -> Result<Self, Error> {
         let root = cache.root.join("bench");
-        make_dir(&root)?;
+        file::make_dir(&root)?;
         let lock = Lock::acquire_within(&root.join("lock"), &root.display().to_string(), LOCK_DEADLINE, progress)?;
         let list = || format!("cannot clear {}", root.display());
         for entry in fs::read_dir(&root).with_context(list)? {
@@ -92,7 +93,7 @@ pub fn lend_sources(from: &Path, to: &Path) -> anyhow::Result<()> {
         }
         let copy = to.join(name);
         if let Some(dir) = copy.parent() {
-            make_dir(dir)?;
+            file::make_dir(dir)?;
         }
         let lend = || -> std::io::Result<()> {
             if is_download && fs::hard_link(entry.path(), &copy).is_ok() {
@@ -115,8 +116,8 @@ pub fn borrow(dir: &Path, objects: &Path) -> anyhow::Result<Repository> {
     let make = || -> anyhow::Result<Repository> {
         Repository::init_bare(dir)?;
         let alternates = dir.join("objects/info/alternates");
-        make_dir(&dir.join("objects/info"))?;
-        write_whole(&alternates, format!("{}\n", objects.display()).as_bytes())?;
+        file::make_dir(&dir.join("objects/info"))?;
+        file::write(&alternates, format!("{}\n", objects.display()).as_bytes())?;
         Ok(Repository::open_bare(dir)?)
     };
     make().with_context(|| format!("cannot make the repository {}", dir.display()))
@@ -132,7 +133,7 @@ pub fn packs_only(dir: &Path, objects: &Path) -> anyhow::Result<()> {
     let make = || -> anyhow::Result<()> {
         Repository::init_bare(dir)?;
         let packs = dir.join("objects/pack");
-        make_dir(&packs)?;
+        file::make_dir(&packs)?;
         for entry in fs::read_dir(objects.join("pack"))? {
             let entry = entry?;
             let copy: PathBuf = packs.join(entry.file_name());

@@ -5,15 +5,15 @@
 //! `frames.jsonl`, which grows with the frames, and `qemu.stderr`. Must not:
 //! decide anything.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use selftests::protocol::Envelope;
 
+use crate::file;
 use crate::proc::Cmd;
 use crate::qemu;
 
@@ -49,8 +49,8 @@ impl Record {
                 _ => {}
             }
         }
-        write(dir, "argv.json", 0o644, &serde_json::to_vec_pretty(argv)?)?;
-        write(dir, "replay.sh", 0o755, replay(argv).as_bytes())?;
+        file::write(&dir.join("argv.json"), &serde_json::to_vec_pretty(argv)?)?;
+        file::write_mode(&dir.join("replay.sh"), 0o755, replay(argv).as_bytes())?;
         let path = dir.join(FRAMES);
         let frames = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self { dir: dir.to_owned(), argv: argv.to_vec(), frames })
@@ -105,16 +105,4 @@ fn replay(argv: &[String]) -> String {
         qemu::CONSOLE,
         command.join(" ")
     )
-}
-
-/// Writes a whole file or none.
-fn write(dir: &Path, name: &str, mode: u32, bytes: &[u8]) -> anyhow::Result<()> {
-    let save = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(bytes)?;
-        file.as_file().set_permissions(Permissions::from_mode(mode))?;
-        file.persist(dir.join(name))?;
-        Ok(())
-    };
-    save().with_context(|| format!("cannot write {} of the record", dir.join(name).display()))
 }

@@ -9,6 +9,7 @@ use selftests::plan::Plan;
 use super::print;
 use crate::cli::JudgeArgs;
 use crate::error::Error;
+use crate::file;
 use crate::outcome::Outcome;
 use crate::report::readme;
 use crate::store;
@@ -37,6 +38,6 @@ fn keep(outcome: &Outcome, plan: &Plan, checkout: &Path) -> Result<(), Error> {
     let show = || format!("cannot bring {} into step", path.display());
     let text = std::fs::read_to_string(&path).with_context(show)?;
     let text = readme::replace(&text, &store::read_references(checkout)?).with_context(show)?;
-    store::write(&path, text.as_bytes()).with_context(show)?;
+    file::write(&path, text.as_bytes()).with_context(show)?;
     Ok(())
 }

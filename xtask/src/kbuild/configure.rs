@@ -11,9 +11,10 @@ use std::time::SystemTime;
 
 use anyhow::{Context, anyhow};
 
+use super::Inputs;
 use super::make::Make;
-use super::{Inputs, write_whole};
 use crate::error::Error;
+use crate::file;
 use crate::interrupt;
 
 /// Configures unless the tree's Kconfig files and our inputs are those of the
@@ -37,7 +38,7 @@ pub(super) fn configure(make: &Make, inputs: &Inputs<'_>) -> Result<(), Error> {
     if let Some(before) = before {
         before.restore_time(&config, &text)?;
     }
-    Ok(write_whole(&make.config_note(), key.as_bytes())?)
+    Ok(file::write(&make.config_note(), key.as_bytes())?)
 }
 
 /// Demands that a finished `.config` has what the fragments ask for.

@@ -17,8 +17,9 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Kernel, hex, write_whole};
+use super::{Kernel, hex};
 use crate::error::Error;
+use crate::file;
 
 /// Kernels kept, at 4 MB each: a day of edits, or a whole bisection, and no more.
 const KEPT: usize = 60;
@@ -94,7 +95,7 @@ impl Keeper {
         let note = Note { hash, release: made.release.clone(), compiler: made.compiler.clone() };
         let notes = self.kernels.join("by-input");
         fs::create_dir_all(&notes).with_context(|| format!("cannot make the folder {}", notes.display()))?;
-        write_whole(&self.note(key), &serde_json::to_vec(&note).context("cannot serialise a note")?)?;
+        file::write(&self.note(key), &serde_json::to_vec(&note).context("cannot serialise a note")?)?;
         self.prune(&note.hash);
         Ok(self.kernel(note, true))
     }

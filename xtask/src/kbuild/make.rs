@@ -12,8 +12,9 @@ use anyhow::{Context, anyhow};
 
 use super::diagnose::{Cause, diagnose};
 use super::meter::{Meter, USUAL_STEPS};
-use super::{BuildSpec, Place, notes, recover, write_whole};
+use super::{BuildSpec, Place, notes, recover};
 use crate::error::Error;
+use crate::file;
 use crate::proc::{Cmd, Finished, describe, tail};
 use crate::progress::Progress;
 
@@ -124,7 +125,7 @@ impl Make {
         result?;
         recover::end(&self.build)?;
         if clean {
-            write_whole(&self.steps(), meter.done().to_string().as_bytes())?;
+            file::write(&self.steps(), meter.done().to_string().as_bytes())?;
         }
         phase.done(format!("{} steps", meter.done()));
         Ok(())

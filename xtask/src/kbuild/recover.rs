@@ -14,8 +14,9 @@ use anyhow::{Context, anyhow};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{notes, write_whole};
+use super::notes;
 use crate::error::Error;
+use crate::file;
 use crate::interrupt;
 
 /// In the environment of every process of a build: its `O=` folder.
@@ -26,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Says that a make is under way from now on.
 pub(super) fn begin(build: &Path) -> anyhow::Result<()> {
-    write_whole(&marker(build), b"")
+    file::write(&marker(build), b"")
 }
 
 /// Says that it has ended by itself.

@@ -14,8 +14,8 @@ use nix::sys::signal::{Signal, killpg};
 use serde::{Deserialize, Serialize};
 
 use super::PackageKind;
-use crate::cache::{make_dir, write_whole};
 use crate::error::Error;
+use crate::file;
 use crate::interrupt;
 use crate::proc::{Child, Cmd, describe, tail};
 use crate::progress::Progress;
@@ -84,11 +84,11 @@ impl<'a> Suite<'a> {
         let kind_name = if kind == PackageKind::Binary { "binary" } else { "source" };
         let root = sources.join("apt").join(format!("{name}.{kind_name}"));
         for part in ["state", "lists/partial", "cache", "archives/partial"] {
-            make_dir(&root.join(part))?;
+            file::make_dir(&root.join(part))?;
         }
-        write_whole(&root.join("status"), b"")?;
+        file::write(&root.join("status"), b"")?;
         let suite = Self { tools, root, name, kind };
-        write_whole(&suite.root.join("apt.conf"), suite.config().as_bytes())?;
+        file::write(&suite.root.join("apt.conf"), suite.config().as_bytes())?;
         Ok(suite)
     }
 
@@ -130,7 +130,7 @@ impl<'a> Suite<'a> {
         for base in bases {
             let line =
                 format!("{line_type} [target={target} lang=none signed-by={KEYRING}] {base} {} main\n", self.name);
-            write_whole(&self.root.join("sources.list"), line.as_bytes())?;
+            file::write(&self.root.join("sources.list"), line.as_bytes())?;
             match self.cmd(&self.tools.apt_get).arg("update").run() {
                 Ok(_) => return Ok(()),
                 Err(Error::Interrupted) => return Err(Error::Interrupted),
@@ -143,7 +143,7 @@ impl<'a> Suite<'a> {
     /// What the host's apt would fetch: that resolves every format of its sources.
     fn host_uris(&self) -> Result<Vec<(String, String)>, Error> {
         let lists = self.root.join("host-lists");
-        make_dir(&lists.join("partial"))?;
+        file::make_dir(&lists.join("partial"))?;
         let option = format!("Dir::State::lists={}", lists.display());
         let cmd = Cmd::new(&self.tools.apt_get).args(["update", "--print-uris", "-o", &option]).env("LC_ALL", "C");
         Ok(parse_uris(&String::from_utf8_lossy(&cmd.run()?.stdout)))
@@ -189,7 +189,7 @@ impl<'a> Suite<'a> {
     /// It is gone, the network fails, or we are interrupted.
     pub(super) fn download(&self, offer: &Offer, dir: &Path, progress: &Progress) -> Result<(), Error> {
         let log = self.root.join("download.log");
-        write_whole(&log, b"")?;
+        file::write(&log, b"")?;
         let cmd = self.get(&offer.package, &offer.version).dir(dir).log(&log);
         let phase = progress.phase(format!("downloading {} {}", offer.package, offer.version));
         phase.length(offer.size);

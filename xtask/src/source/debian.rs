@@ -15,8 +15,9 @@ use sha2::{Digest, Sha256};
 
 use super::apt::{Offer, Suite, Tools};
 use super::{Base, DebianSource, archive_file, import, version};
-use crate::cache::{Cache, Lock, Work, make_dir, write_whole};
+use crate::cache::{Cache, Lock, Work};
 use crate::error::Error;
+use crate::file;
 use crate::progress::Progress;
 
 /// A suite's list is asked for again after this.
@@ -117,7 +118,7 @@ fn offers(
             (Some(listing), Some(age)) if age < LIST_AGE => listing,
             (old, age) => match ask(&suite, source, tools, progress) {
                 Ok(listing) => {
-                    write_whole(&path, &serde_json::to_vec_pretty(&listing).context("cannot write a listing")?)?;
+                    file::write(&path, &serde_json::to_vec_pretty(&listing).context("cannot write a listing")?)?;
                     listing
                 }
                 Err(Error::Interrupted) => return Err(Error::Interrupted),
@@ -178,14 +179,14 @@ fn fetch(
         return Ok(path);
     }
     let partial = sources.join("partial");
-    make_dir(&partial)?;
+    file::make_dir(&partial)?;
     let suite = Suite::new(tools, sources, &offer.suite, source.kind)?;
     suite.download(offer, &partial, progress)?;
     let downloaded = partial.join(&offer.file);
     check(&downloaded, offer)?;
     std::fs::rename(&downloaded, &path)
         .with_context(|| format!("cannot move {} to {}", downloaded.display(), path.display()))?;
-    write_whole(&note, &serde_json::to_vec_pretty(offer).context("cannot write a note")?)?;
+    file::write(&note, &serde_json::to_vec_pretty(offer).context("cannot write a note")?)?;
     Ok(path)
 }
 

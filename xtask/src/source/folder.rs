@@ -16,8 +16,9 @@ use sha2::{Digest, Sha256};
 
 use super::archive::Emit;
 use super::import::{Content, Imported, Item};
-use crate::cache::{Work, write_whole};
+use crate::cache::Work;
 use crate::error::Error;
+use crate::file;
 
 /// A file that was changed so shortly before the walk may change again without
 /// another time stamp; it is read at every import.
@@ -175,7 +176,7 @@ impl Index {
             bytes.extend(&file.path);
             bytes.push(0);
         }
-        write_whole(&work.dir.join("folder-index"), &bytes)
+        file::write(&work.dir.join("folder-index"), &bytes)
     }
 }
 

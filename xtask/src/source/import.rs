@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use super::archive::Emit;
 use super::pack::{Folder, Leaf, Spool, object_id, pack_entry};
 use super::{Base, kernel};
-use crate::cache::{Work, write_whole};
+use crate::cache::Work;
 use crate::error::Error;
+use crate::file;
 
 /// A file on its way into the repository.
 pub(crate) struct Item {
@@ -116,7 +117,7 @@ fn remember(work: &Work, repo: &Repository, identity: &str, base: &Base) -> anyh
         version: base.version.clone(),
         origin: base.origin.clone(),
     };
-    write_whole(&work.dir.join("source.json"), &serde_json::to_vec_pretty(&stamp).context("cannot write a stamp")?)
+    file::write(&work.dir.join("source.json"), &serde_json::to_vec_pretty(&stamp).context("cannot write a stamp")?)
 }
 
 /// The bare repository of ours, made if need be. It borrows the objects of
@@ -140,8 +141,8 @@ pub(crate) fn own_repository(work: &Work, lender: Option<&Path>) -> anyhow::Resu
     if std::fs::read(&alternates).ok() != wanted {
         match wanted {
             Some(line) => {
-                crate::cache::make_dir(&git.join("objects/info"))?;
-                write_whole(&alternates, &line)?;
+                file::make_dir(&git.join("objects/info"))?;
+                file::write(&alternates, &line)?;
             }
             None => {
                 std::fs::remove_file(&alternates).with_context(|| format!("cannot remove {}", alternates.display()))?

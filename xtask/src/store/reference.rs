@@ -11,8 +11,9 @@ use selftests::cell::catalogue;
 use selftests::plan::TRIALS;
 use serde::{Deserialize, Serialize};
 
+use super::REFERENCE;
 use super::read::json;
-use super::{REFERENCE, write};
+use crate::file;
 use crate::outcome::{CellState, Outcome, SideOutcome, TargetOutcome};
 use crate::verdict::Verdict;
 
@@ -79,7 +80,7 @@ pub fn write_reference(checkout: &Path, reference: &Reference) -> anyhow::Result
     let dir = checkout.join(REFERENCE);
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let path = dir.join(format!("{}.json", reference.target));
-    write(&path, text(reference)?.as_bytes())?;
+    file::write(&path, text(reference)?.as_bytes())?;
     Ok(path)
 }
 
