@@ -2,9 +2,11 @@
 //! The cache folder: its layout and its locks.
 //!
 //! ```text
+//! root/accel.json        what the accelerators' canaries showed
 //! root/sources/          downloads, shared by all
 //! root/work/<key>/       what one run works in, locked while it does
 //!     git/  src/  build/  kernels/  logs/
+//!     source.json  src.state       what git/ and src/ hold
 //! root/work/<key>.lock   the lock, with the process id of its holder
 //! root/bench/            what a bench works in, removed at its end
 //! ```

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow};
 use git2::{Oid, Repository};
 use selftests::plan::Plan;
+use selftests::protocol::Frame;
 use sha2::{Digest, Sha256};
 
 use crate::accel::Accel;
@@ -26,6 +27,7 @@ use crate::series;
 use crate::source::{self, Base, DebianSource, LinuxArg, PackageKind, Request};
 use crate::store::{RunDir, RunInfo, SideInfo, Stopped, TargetInfo};
 use crate::target::{Source, SourceKind, Target};
+use crate::transcript::Transcript;
 use crate::worktree;
 
 /// What all measurements of one invocation share.
@@ -147,7 +149,6 @@ pub fn kernel(lab: &mut Lab, subject: &Subject<'_>) -> Result<TargetOutcome, Err
     }
     match sides(lab, subject, &mut seen) {
         Ok(()) => {}
-        Err(Error::Interrupted) => return Err(Error::Interrupted),
         Err(error) => return stopped(lab, subject, seen, error),
     }
     let version = lab.record().version.clone();
@@ -162,7 +163,8 @@ fn stopped(lab: &mut Lab, subject: &Subject<'_>, seen: Vec<SideOutcome>, error: 
     let Some(outcome) = judge::stopped(subject.name(), &version, seen, &error) else { return Err(error) };
     lab.record().stopped = Some(Stopped { verdict: outcome.verdict, message: error.to_string() });
     lab.run.describe(&lab.info)?;
-    Ok(outcome)
+    // The record says why it ends here; nothing else is to be measured.
+    if matches!(error, Error::Interrupted) { Err(error) } else { Ok(outcome) }
 }
 
 impl Lab {
@@ -264,8 +266,61 @@ fn boot(lab: &Lab, subject: &Subject<'_>, built: &Built) -> Result<SideOutcome, 
     let transcript =
         boot::boot(&built.kernel.image, &archive, &lab.accel, &lab.plan, &lab.append, &dir, &lab.progress)?;
     lab.run.transcript(subject.name(), side, &transcript)?;
+    same_kernel(&transcript, &built.kernel)?;
     let tolerate = subject.target.map_or(&[][..], |target| &target.tolerate);
     let outcome = judge::side(side, &transcript, &lab.plan, tolerate);
     lab.progress.say(format!("{} {side}: {}", subject.name(), outcome.verdict));
     Ok(outcome)
+}
+
+/// The kernel that says hello must be the one that was built.
+fn same_kernel(transcript: &Transcript, kernel: &Kernel) -> Result<(), Error> {
+    let said = transcript.frames.iter().find_map(|envelope| match &envelope.frame {
+        Frame::Hello { kernel, .. } => Some(kernel),
+        _ => None,
+    });
+    match said {
+        Some(said) if *said != kernel.release => Err(Error::Infra(anyhow!(
+            "built was Linux {}, but the machine runs {said}: the boot proves nothing about it",
+            kernel.release
+        ))),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use selftests::protocol::{Envelope, PROTOCOL};
+
+    use super::*;
+    use crate::transcript::Ending;
+
+    #[test]
+    fn another_kernel_than_the_built_one_is_noticed() {
+        let hello = |kernel: &str| {
+            let kernel = kernel.to_owned();
+            Frame::Hello { protocol: PROTOCOL, kernel, nested: "svm".to_owned(), uptime_ms: 800 }
+        };
+        let transcript = |frame| Transcript {
+            frames: vec![Envelope { seq: 0, frame }],
+            stream_error: None,
+            findings: Vec::new(),
+            ending: Ending::Exited { code: 0 },
+            boot_ms: Some(900),
+            total_ms: 1000,
+        };
+        let kernel = Kernel {
+            image: PathBuf::new(),
+            config: PathBuf::new(),
+            system_map: PathBuf::new(),
+            release: "6.1.192".to_owned(),
+            compiler: String::new(),
+            seconds: 0.0,
+            rebuilt: false,
+            hash: String::new(),
+        };
+        same_kernel(&transcript(hello("6.1.192")), &kernel).unwrap();
+        let error = same_kernel(&transcript(hello("6.1.191")), &kernel).unwrap_err().to_string();
+        assert!(error.contains("built was Linux 6.1.192, but the machine runs 6.1.191"), "{error}");
+    }
 }

@@ -134,7 +134,7 @@ pub struct Expect {
     pub window: Option<u32>,
     /// Only this probe; all if left out.
     pub probe: Option<Probe>,
-    /// What each side shows. A map, so that a target may have further sides.
+    /// What each side shows, by the side's name.
     pub sides: BTreeMap<String, Expected>,
     /// Why, in words that a reader of the source can check.
     pub reason: String,

@@ -4,11 +4,11 @@
 //! Owns: layout and the JSON, schema 1: extend it, never rename. Must not: print,
 //! or compute more than formats.
 
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, TableComponent, presets};
+use comfy_table::{Cell, CellAlignment, Color, Table};
 use serde::Serialize;
 
 use super::budget::{Answer, Row, Spread, Unit, spread};
-use crate::report::table::Look;
+use crate::report::table::{Look, grid};
 use crate::store::Host;
 
 /// Version of the JSON.
@@ -111,15 +111,7 @@ fn notes(row: &Row) -> Vec<&str> {
 }
 
 fn table(rows: &[Row], look: Look) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.remove_style(TableComponent::HorizontalLines).remove_style(TableComponent::MiddleIntersections);
-    table.set_width(look.width.unwrap_or(u16::MAX));
-    if look.color {
-        table.enforce_styling();
-    } else {
-        table.force_no_tty();
-    }
+    let mut table = grid(look);
     table.set_header(["what", "median", "min", "max", "n", "at most", "median / limit", "budget"]);
     for row in rows {
         let unit = row.budget.unit;

@@ -112,7 +112,6 @@ impl Make {
         let mut meter = Meter::new(self.usual_steps(), clean);
         let phase = progress.phase(name);
         let mut shown = None;
-        recover::begin(&self.build)?;
         let result = self.run("bzImage", |line| {
             let Some(step) = meter.line(line) else { return };
             if let Some(total) = meter.total().filter(|total| shown != Some(*total)) {

@@ -155,8 +155,13 @@ pub fn build(
     recover::recover(&place.build)?;
     put()?;
     let make = Make::new(place, spec, side)?;
+    recover::begin(&place.build)?;
     configure::configure(&make, &inputs)?;
     make.compile(&format!("building {side}"), progress)?;
+    // make may have configured again; what is kept must be what was asked for.
+    let config = place.build.join(".config");
+    let config = fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()))?;
+    configure::verify(&config, &inputs)?;
     let kernel = keep_result(&keeper, place, &key, inputs.compiler)?;
     Ok(Kernel { seconds: started.elapsed().as_secs_f64(), ..kernel })
 }

@@ -96,7 +96,8 @@ fn side_summary(side: &SideOutcome) -> String {
     format!("{} {held} of {} held", side.side, faults().count())
 }
 
-fn table(target: &TargetOutcome, look: Look) -> Table {
+/// An empty table in this project's style.
+pub(crate) fn grid(look: Look) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     // One line below the head, none between rows: the eye runs down a column.
@@ -107,6 +108,11 @@ fn table(target: &TargetOutcome, look: Look) -> Table {
     } else {
         table.force_no_tty();
     }
+    table
+}
+
+fn table(target: &TargetOutcome, look: Look) -> Table {
+    let mut table = grid(look);
     let sides = &target.sides;
     let mut head = vec!["cell".to_owned(), "probe".to_owned()];
     head.extend(sides.iter().map(|side| side.side.clone()));

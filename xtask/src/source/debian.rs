@@ -31,7 +31,11 @@ struct Listing {
     offers: Vec<Offer>,
 }
 
-pub(super) fn obtain(
+/// Gets the newest kernel of a series of the archive with these apt tools.
+///
+/// # Errors
+/// As [`super::obtain`].
+pub fn obtain(
     work: &Work,
     cache: &Cache,
     source: &DebianSource,

@@ -23,6 +23,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, anyhow};
 
 pub use apt::Tools;
+pub use debian::obtain as obtain_with;
 
 use crate::cache::{Cache, Work};
 use crate::error::Error;
@@ -107,20 +108,6 @@ pub fn obtain(work: &Work, cache: &Cache, request: &Request, progress: &Progress
         Request::Debian(source) => debian::obtain(work, cache, source, &Tools::default(), progress),
         Request::Linux(arg) => linux(work, arg, progress),
     }
-}
-
-/// As [`obtain`] for a series of the archive, with the apt tools given.
-///
-/// # Errors
-/// As [`obtain`].
-pub fn obtain_with(
-    work: &Work,
-    cache: &Cache,
-    source: &DebianSource,
-    tools: &Tools,
-    progress: &Progress,
-) -> Result<Base, Error> {
-    debian::obtain(work, cache, source, tools, progress)
 }
 
 fn linux(work: &Work, arg: &LinuxArg, progress: &Progress) -> Result<Base, Error> {
