@@ -5,7 +5,7 @@
 //! root/accel.json        what the accelerators' canaries showed
 //! root/sources/          downloads, shared by all
 //! root/work/<key>/       what one run works in, locked while it does
-//!     git/  src/  build/  kernels/  logs/
+//!     git/  src/  build/  build-debug/  kernels/  logs/
 //!     source.json  src.state       what git/ and src/ hold
 //! root/work/<key>.lock   the lock, with the process id of its holder
 //! root/bench/            what a bench works in, removed at its end
@@ -26,6 +26,7 @@ use crate::error::Error;
 use crate::file;
 use crate::interrupt;
 use crate::progress::Progress;
+use crate::variant::Variant;
 
 /// How long one run waits for another one: longer than two cold kernel builds.
 const LOCK_DEADLINE: Duration = Duration::from_secs(2 * 3600);
@@ -112,10 +113,14 @@ impl Work {
         self.dir.join("src")
     }
 
-    /// The build folder (`O=`).
+    /// The build folder (`O=`) of a variant: in a common one, going from one to the
+    /// other would compile everything again.
     #[must_use]
-    pub fn build(&self) -> PathBuf {
-        self.dir.join("build")
+    pub fn build(&self, variant: Variant) -> PathBuf {
+        match variant {
+            Variant::Measure => self.dir.join("build"),
+            Variant::Debug => self.dir.join("build-debug"),
+        }
     }
 
     /// Finished kernels.

@@ -5,10 +5,9 @@
 //! with them; one file a subcommand in `cmd` does.
 
 use clap::{Args, Parser, Subcommand};
-use selftests::plan::{HOLD_MS, TRIALS};
 
 use crate::accel::AccelChoice;
-use crate::measure::Side;
+use crate::variant::Variant;
 
 /// The target that `test` takes if none is named.
 pub const DEFAULT_TARGET: &str = "v6.1";
@@ -71,9 +70,31 @@ pub struct TestArgs {
     #[arg(long, value_name = "PATH[@REV]")]
     pub linux: Option<String>,
 
-    /// Boot only this side of a TARGET; the verdict is then `inconclusive` at best
-    #[arg(long, value_name = "SIDE", value_enum, requires = "target")]
-    pub side: Option<Side>,
+    /// Boot only this side of a TARGET, e.g. patched; may be given often
+    ///
+    /// Besides `baseline` and `patched` a target may have others, such as an earlier version of its series. Without
+    /// both of those two the verdict is `inconclusive` at best; with `--config debug`, without `patched`.
+    #[arg(long, value_name = "SIDE", requires = "target")]
+    pub side: Vec<String>,
+
+    /// Let `patched` have only the first N patches of the series
+    #[arg(long, value_name = "N", requires = "target")]
+    pub series_upto: Option<usize>,
+
+    /// How it is measured and told.
+    #[command(flatten)]
+    pub measure: MeasureArgs,
+}
+
+/// What all commands that boot kernels take.
+#[derive(Debug, Args)]
+pub struct MeasureArgs {
+    /// What the kernels are built for
+    ///
+    /// `debug` adds kconfigs/debug.config: a search for splats on the patched side, with fewer trials and a longer
+    /// hold.
+    #[arg(long, value_name = "CONFIG", value_enum, default_value_t = Variant::Measure)]
+    pub config: Variant,
 
     /// Measure only cells that match, e.g. 'anon.*' or 'shmem.sync.read@1'; may be given often
     ///
@@ -81,15 +102,15 @@ pub struct TestArgs {
     #[arg(long, value_name = "GLOB")]
     pub cell: Vec<String>,
 
-    /// Trials of each cell
-    #[arg(long, value_name = "N", default_value_t = TRIALS, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub trials: u32,
+    /// Trials of each cell [default: 20; 5 with --config debug]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub trials: Option<u32>,
 
-    /// Withhold each IO for at most this many milliseconds
+    /// Withhold each IO for at most this many milliseconds [default: 100; 400 with --config debug]
     ///
     /// A hold ends at once when nobody waits any more. On a busy host a longer hold tells held from late more clearly.
-    #[arg(long, value_name = "MS", default_value_t = HOLD_MS, value_parser = clap::value_parser!(u32).range(10..=5_000))]
-    pub hold: u32,
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(10..=5_000))]
+    pub hold: Option<u32>,
 
     /// How the virtual machine runs
     ///
@@ -184,6 +205,20 @@ pub struct JudgeArgs {
     pub reference: bool,
 }
 
+impl MeasureArgs {
+    /// Trials of each cell.
+    #[must_use]
+    pub fn trials(&self) -> u32 {
+        self.trials.unwrap_or(self.config.trials())
+    }
+
+    /// The longest hold, in milliseconds.
+    #[must_use]
+    pub fn hold_ms(&self) -> u32 {
+        self.hold.unwrap_or(self.config.hold_ms())
+    }
+}
+
 impl TestArgs {
     /// The target that is asked for; `None` if a tree is to be measured by itself.
     #[must_use]
@@ -199,6 +234,7 @@ impl TestArgs {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use selftests::plan::{HOLD_MS, TRIALS};
 
     use super::*;
 
@@ -211,9 +247,14 @@ mod tests {
     fn defaults_are_the_documented_ones() {
         let cli = Cli::try_parse_from(["xtask", "test"]).unwrap();
         let Command::Test(args) = cli.command else { panic!("not test") };
-        assert_eq!((args.trials, args.hold, args.target()), (TRIALS, HOLD_MS, Some(DEFAULT_TARGET)));
+        assert_eq!(args.target(), Some(DEFAULT_TARGET));
+        assert_eq!((args.measure.trials(), args.measure.hold_ms()), (TRIALS, HOLD_MS));
         let help = Cli::command().find_subcommand_mut("test").unwrap().render_long_help().to_string();
         assert!(help.contains(&format!("default: {DEFAULT_TARGET}")), "{help}");
+        let both = |measure, debug| format!("[default: {measure}; {debug} with --config debug]");
+        let (measure, debug) = (Variant::Measure, Variant::Debug);
+        assert!(help.contains(&both(measure.trials(), debug.trials())), "{help}");
+        assert!(help.contains(&both(measure.hold_ms(), debug.hold_ms())), "{help}");
     }
 
     #[test]
@@ -237,7 +278,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for words in [["--trials", "0"], ["--hold", "1"], ["--side", "patchd"], ["--accel", "fast"]] {
+        for words in [["--trials", "0"], ["--hold", "1"], ["--config", "debgu"], ["--accel", "fast"]] {
             assert!(Cli::try_parse_from(["xtask", "test"].iter().chain(&words)).is_err(), "{words:?}");
         }
     }

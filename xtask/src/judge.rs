@@ -30,8 +30,9 @@ use selftests::protocol::Frame;
 
 use crate::error::Error;
 use crate::outcome::{CellOutcome, CellState, Outcome, SCHEMA, SideOutcome, TargetOutcome};
-use crate::target::{SIDES, Target, Tolerate};
+use crate::target::{Target, Tolerate};
 use crate::transcript::Transcript;
+use crate::variant::Variant;
 use crate::verdict::Verdict;
 
 pub use compare::{HELD_SHARE, RELEASED_SHARE};
@@ -140,16 +141,21 @@ fn controls(cells: &[CellOutcome]) -> Vec<String> {
 /// `fail` (100): one trial with the lock held disproves the series. `released`
 /// where another side is expected to hold is `invalid`: `target.toml` is out of
 /// date. An undeclared skip is `invalid`. Sizes, and a selection of cells in which
-/// nothing but controls was measured, give `inconclusive` (125).
+/// nothing but controls was measured, give `inconclusive` (125), and so does the
+/// lack of a side that the variant requires. A side that is there to die in this
+/// variant must do so, as declared.
 #[must_use]
-pub fn target(target: &Target, version: &str, sides: Vec<SideOutcome>, plan: &Plan) -> TargetOutcome {
-    let mut reasons = own_reasons(&sides);
-    for side in sides.iter().filter(|side| side.verdict == Verdict::Pass) {
+pub fn target(target: &Target, version: &str, sides: Vec<SideOutcome>, plan: &Plan, variant: Variant) -> TargetOutcome {
+    let (dying, living): (Vec<_>, Vec<_>) = sides.iter().partition(|side| target.death(&side.side, variant).is_some());
+    let mut reasons: Vec<Reason> = living.iter().flat_map(|side| own_reasons(side)).collect();
+    reasons.extend(dying.into_iter().flat_map(|side| ending::as_declared(target, side, variant)));
+    for side in living.iter().filter(|side| side.verdict == Verdict::Pass) {
         reasons.extend(compare::with_target(target, side, plan));
     }
-    let missing = SIDES.iter().filter(|name| !sides.iter().any(|side| side.side == **name));
+    let missing = variant.required().iter().filter(|name| !sides.iter().any(|side| side.side == **name));
     reasons.extend(missing.map(|name| {
-        Reason::new(Verdict::Inconclusive, format!("{name} was not run: without both sides nothing is compared"))
+        let needed = variant.required().join(" and ");
+        Reason::new(Verdict::Inconclusive, format!("{name} was not run: without {needed} nothing is proved"))
     }));
     let (verdict, reasons) = fold(reasons);
     TargetOutcome { target: target.name.clone(), version: version.to_owned(), verdict, sides, reasons }
@@ -160,7 +166,7 @@ pub fn target(target: &Target, version: &str, sides: Vec<SideOutcome>, plan: &Pl
 /// disagree, or nothing but skips, is `inconclusive`.
 #[must_use]
 pub fn tree(name: &str, version: &str, sides: Vec<SideOutcome>) -> TargetOutcome {
-    let mut reasons = own_reasons(&sides);
+    let mut reasons: Vec<Reason> = sides.iter().flat_map(own_reasons).collect();
     for side in sides.iter().filter(|side| side.verdict == Verdict::Pass) {
         reasons.extend(compare::without_target(side));
     }
@@ -187,7 +193,7 @@ pub fn ended_early(
     verdict: Verdict,
     message: &str,
 ) -> TargetOutcome {
-    let mut reasons = own_reasons(&sides);
+    let mut reasons: Vec<Reason> = sides.iter().flat_map(own_reasons).collect();
     reasons.push(Reason::new(verdict, message));
     let (verdict, reasons) = fold(reasons);
     TargetOutcome { target: name.to_owned(), version: version.to_owned(), verdict, sides, reasons }
@@ -217,12 +223,13 @@ pub fn not_kept(outcome: Outcome, error: &anyhow::Error) -> Outcome {
     Outcome { verdict, exit: verdict.exit_code(), reasons, ..outcome }
 }
 
-fn own_reasons(sides: &[SideOutcome]) -> Vec<Reason> {
-    let said = |side: &SideOutcome| {
-        let why = if side.reasons.is_empty() { vec!["for no stated reason".to_owned()] } else { side.reasons.clone() };
-        why.into_iter().map(|why| Reason::new(side.verdict, format!("{}: {why}", side.side))).collect::<Vec<_>>()
-    };
-    sides.iter().filter(|side| side.verdict != Verdict::Pass).flat_map(said).collect()
+/// Why a side is no sound evidence; nothing if it is.
+fn own_reasons(side: &SideOutcome) -> Vec<Reason> {
+    if side.verdict == Verdict::Pass {
+        return Vec::new();
+    }
+    let why = if side.reasons.is_empty() { vec!["for no stated reason".to_owned()] } else { side.reasons.clone() };
+    why.into_iter().map(|why| Reason::new(side.verdict, format!("{}: {why}", side.side))).collect()
 }
 
 /// The whole invocation: the worst of its targets. No target at all is

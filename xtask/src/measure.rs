@@ -5,7 +5,7 @@
 //! them. Every command that needs a verdict about a kernel goes through
 //! [`kernel`]. Must not: choose kernels, or render.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use git2::{Oid, Repository};
@@ -21,13 +21,14 @@ use crate::initramfs;
 use crate::judge;
 use crate::kbuild::{self, BuildSpec, Kernel, Place};
 use crate::outcome::{SideOutcome, TargetOutcome};
-use crate::patch::Patch;
 use crate::progress::Progress;
 use crate::series;
+use crate::side::Side;
 use crate::source::{self, Base, DebianSource, LinuxArg, PackageKind, Request};
 use crate::store::{RunDir, RunInfo, SideInfo, Stopped, TargetInfo};
 use crate::target::{Source, SourceKind, Target};
 use crate::transcript::Transcript;
+use crate::variant::Variant;
 use crate::worktree;
 
 /// What all measurements of one invocation share.
@@ -40,6 +41,8 @@ pub struct Lab {
     pub progress: Progress,
     /// How virtual machines run.
     pub accel: Accel,
+    /// What the kernels are built for.
+    pub variant: Variant,
     /// What each boot measures.
     pub plan: Plan,
     /// Further kernel parameters of every boot.
@@ -52,31 +55,6 @@ pub struct Lab {
     pub info: RunInfo,
 }
 
-/// One side of a kernel: which patches it has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Side {
-    /// Base and toolchain fixes.
-    Baseline,
-    /// And the series.
-    Patched,
-    /// A tree by itself, with the toolchain fixes of the target that lends its
-    /// configuration.
-    #[value(skip)]
-    Tree,
-}
-
-impl Side {
-    /// The name in results, records and `target.toml`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Baseline => "baseline",
-            Self::Patched => "patched",
-            Self::Tree => "tree",
-        }
-    }
-}
-
 /// A kernel to measure.
 pub struct Subject<'a> {
     /// Its configuration, patches and expectations; `None` for a tree by itself,
@@ -86,12 +64,15 @@ pub struct Subject<'a> {
     pub request: Request,
     /// In the order in which they boot. [`Side::Tree`] stands alone.
     pub sides: Vec<Side>,
+    /// Only so many patches of the series; all if left out.
+    pub upto: Option<usize>,
 }
 
 impl Subject<'_> {
     /// Its name in results: the target's, or `tree`.
-    fn name(&self) -> &str {
-        self.target.map_or(Side::Tree.name(), |target| &target.name)
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.target.map_or("tree", |target| &target.name)
     }
 }
 
@@ -153,7 +134,7 @@ pub fn kernel(lab: &mut Lab, subject: &Subject<'_>) -> Result<TargetOutcome, Err
     }
     let version = lab.record().version.clone();
     Ok(match subject.target {
-        Some(target) => judge::target(target, &version, seen, &lab.plan),
+        Some(target) => judge::target(target, &version, seen, &lab.plan, lab.variant),
         None => judge::tree(subject.name(), &version, seen),
     })
 }
@@ -201,8 +182,9 @@ fn sides(lab: &mut Lab, subject: &Subject<'_>, seen: &mut Vec<SideOutcome>) -> R
     let target = subject.target.or(borrowed.as_ref()).context("no target lends its configuration")?;
     // All kernels first: a series that does not build is told before anything boots.
     let mut built = Vec::new();
-    for &side in &subject.sides {
-        built.push(build(lab, target, &work, &base, side)?);
+    for side in &subject.sides {
+        let patches = side.patches(target, subject.upto)?;
+        built.push(build(lab, target, &work, &base, side, &patches)?);
     }
     lab.record().sides = built.iter().map(describe).collect();
     lab.run.describe(&lab.info)?;
@@ -223,21 +205,20 @@ fn describe(built: &Built) -> SideInfo {
     }
 }
 
-fn patches(target: &Target, side: Side) -> Result<Vec<Patch>, Error> {
-    let mut files = target.compat()?;
-    if side == Side::Patched {
-        files.extend(target.series()?);
-    }
-    series::load(&files)
-}
-
-fn build(lab: &Lab, target: &Target, work: &Work, base: &Base, side: Side) -> Result<Built, Error> {
+fn build(
+    lab: &Lab,
+    target: &Target,
+    work: &Work,
+    base: &Base,
+    side: &Side,
+    patches: &[PathBuf],
+) -> Result<Built, Error> {
     let repository = Repository::open_bare(work.git())
         .with_context(|| format!("cannot open our repository {}", work.git().display()))?;
-    let commit = series::commit_side(&repository, base.commit, &patches(target, side)?)?;
+    let commit = series::commit_side(&repository, base.commit, &series::load(patches)?)?;
     let tree = repository.find_commit(commit).and_then(|commit| commit.tree()).context("a commit has no tree")?.id();
-    let place = Place { src: work.src(), build: work.build(), kernels: work.kernels(), logs: work.logs() };
-    let spec = spec(lab, target);
+    let place = Place { src: work.src(), build: work.build(lab.variant), kernels: work.kernels(), logs: work.logs() };
+    let spec = spec(&lab.checkout, target, lab.variant);
     let put = || {
         let phase = lab.progress.phase(format!("{} {}: source", base.version, side.name()));
         let switched = worktree::switch(&repository, &work.src(), commit)?;
@@ -245,15 +226,18 @@ fn build(lab: &Lab, target: &Target, work: &Work, base: &Base, side: Side) -> Re
         Ok(())
     };
     let kernel = kbuild::build(&place, &spec, side.name(), &tree.to_string(), put, &lab.progress)?;
-    Ok(Built { side, commit, kernel })
+    Ok(Built { side: side.clone(), commit, kernel })
 }
 
-fn spec(lab: &Lab, target: &Target) -> BuildSpec {
-    let fragment = |name: &String| lab.checkout.join("kconfigs").join(format!("{name}.config"));
+/// What decides how a target's kernels are built in this variant.
+pub(crate) fn spec(checkout: &Path, target: &Target, variant: Variant) -> BuildSpec {
+    let fragment = |name: &str| checkout.join("kconfigs").join(format!("{name}.config"));
+    let names = target.config.fragments.iter().map(String::as_str).chain(variant.fragment());
+    let lacks = target.variant.get(&variant).map(|variant| variant.absent.clone()).unwrap_or_default();
     BuildSpec {
         base: target.config.base.as_str().to_owned(),
-        fragments: target.config.fragments.iter().map(fragment).collect(),
-        absent: target.config.absent.clone(),
+        fragments: names.map(fragment).collect(),
+        absent: target.config.absent.clone().into_iter().chain(lacks).collect(),
         make_args: target.make.args.clone(),
     }
 }
@@ -263,8 +247,15 @@ fn boot(lab: &Lab, subject: &Subject<'_>, built: &Built) -> Result<SideOutcome, 
     let dir = lab.run.boot_dir(subject.name(), side)?;
     let archive = dir.join("initramfs.cpio");
     initramfs::write(&archive, &lab.init, &lab.plan)?;
-    let transcript =
-        boot::boot(&built.kernel.image, &archive, &lab.accel, &lab.plan, &lab.append, &dir, &lab.progress)?;
+    let order = boot::Order {
+        kernel: &built.kernel.image,
+        initramfs: &archive,
+        accel: &lab.accel,
+        memory_mib: lab.variant.memory_mib(),
+        plan: &lab.plan,
+        append: &lab.append,
+    };
+    let transcript = boot::boot(&order, &dir, &lab.progress)?;
     lab.run.transcript(subject.name(), side, &transcript)?;
     same_kernel(&transcript, &built.kernel)?;
     let tolerate = subject.target.map_or(&[][..], |target| &target.tolerate);

@@ -26,8 +26,8 @@ pub const QMP: &str = "qmp.sock";
 /// A probe that waits must be released from another CPU, and more than two are
 /// more than the smallest host has.
 const CPUS: &str = "2";
-/// Kernel, PID 1, guests and the swap device's memory need about 200 MiB.
-const MEMORY_MIB: &str = "512";
+/// A canary has no kernel.
+const CANARY_MIB: u32 = 64;
 /// With this model every kernel from v3.17 on runs KVM guests under emulation.
 /// `max` makes KVM_RUN of v5.10 hang, and changes with QEMU's version.
 const TCG_CPU: &str = "EPYC,+svm";
@@ -85,14 +85,20 @@ const TSC: (&str, &str) = (
 /// `tsc_early_khz` came with v5.8; an older kernel keeps the HPET, slow and right.
 const TSC_SINCE: (u32, u32) = (5, 8);
 
-/// Limits in seconds that the kernel sets on itself, at hardware speed. All end
+/// Limits in seconds that the kernel sets on itself, at hardware speed, and the most
+/// that it takes. All end
 /// before boot gives a silent guest up: the kernel's own report names the culprit,
 /// ours only the silence. khungtaskd looks once a period, so it takes up to twice
 /// its limit; the soft lockup detector reports at twice its threshold.
-const LIMITS: [(&str, f64, &str); 3] = [
-    ("sysctl.kernel.hung_task_timeout_secs", 10.0, "the default of 120 s is longer than we wait"),
-    ("rcupdate.rcu_cpu_stall_timeout", 20.0, "the default is too short for a virtual CPU that the host does not run"),
-    ("watchdog_thresh", 10.0, "the same; the kernel takes 60 at most"),
+const LIMITS: [(&str, f64, f64, &str); 3] = [
+    ("sysctl.kernel.hung_task_timeout_secs", 10.0, 3600.0, "the default of 120 s is longer than we wait"),
+    (
+        "rcupdate.rcu_cpu_stall_timeout",
+        20.0,
+        300.0,
+        "the default is too short for a virtual CPU that the host does not run",
+    ),
+    ("watchdog_thresh", 10.0, 60.0, "the same"),
 ];
 
 /// What the machine is made for.
@@ -106,6 +112,10 @@ pub struct Boot<'a> {
     pub version: Option<(u32, u32)>,
     /// Frequency of the host's TSC in kHz, if it is fit to be a guest's clock.
     pub tsc_khz: Option<u32>,
+    /// The machine's memory, in MiB.
+    pub memory_mib: u32,
+    /// Factor on the limits that the kernel sets on itself.
+    pub patience: f64,
     /// The archive with PID 1.
     pub initramfs: &'a Path,
     /// Kernel parameters that come last and so win.
@@ -120,8 +130,8 @@ pub fn parameters(boot: &Boot<'_>) -> Vec<Parameter> {
     let knows_tsc = accel.kind == Kind::Tcg && boot.version.is_some_and(|version| version >= TSC_SINCE);
     let tsc = boot.tsc_khz.filter(|_| knows_tsc).map(|khz| Parameter { text: format!("{}={khz}", TSC.0), why: TSC.1 });
     let fixed = PARAMETERS.iter().chain(tcg).map(|&(text, why)| Parameter { text: text.to_owned(), why }).chain(tsc);
-    let limits = LIMITS.iter().map(|&(name, seconds, why)| Parameter {
-        text: format!("{name}={}", (seconds * accel.patience()).ceil()),
+    let limits = LIMITS.iter().map(|&(name, seconds, most, why)| Parameter {
+        text: format!("{name}={}", (seconds * boot.patience).ceil().min(most)),
         why,
     });
     fixed.chain(limits).collect()
@@ -139,7 +149,7 @@ pub fn argv(boot: &Boot<'_>) -> anyhow::Result<Vec<String>> {
     };
     let append = parameters(boot).into_iter().map(|parameter| parameter.text).chain(boot.extra.iter().cloned());
     let mut argv = vec![QEMU.to_owned()];
-    argv.extend(machine(boot.accel.kind));
+    argv.extend(machine(boot.accel.kind, boot.memory_mib));
     let pairs = [
         ("-kernel", text(boot.kernel)?),
         ("-initrd", text(boot.initramfs)?),
@@ -159,7 +169,7 @@ pub fn argv(boot: &Boot<'_>) -> anyhow::Result<Vec<String>> {
 /// that a boot gets; it ends QEMU through port 0xf4.
 #[must_use]
 pub fn canary_args(kind: Kind, rom: &Path) -> Vec<std::ffi::OsString> {
-    let mut args: Vec<_> = machine(kind).into_iter().map(Into::into).collect();
+    let mut args: Vec<_> = machine(kind, CANARY_MIB).into_iter().map(Into::into).collect();
     args.extend(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-bios"].map(Into::into));
     args.push(rom.into());
     args
@@ -167,13 +177,14 @@ pub fn canary_args(kind: Kind, rom: &Path) -> Vec<std::ffi::OsString> {
 
 /// The machine without anything on it. `-no-reboot`: a guest that resets is at
 /// its end; nothing may hide a crash by starting over.
-fn machine(kind: Kind) -> Vec<String> {
+fn machine(kind: Kind, memory_mib: u32) -> Vec<String> {
     let (accel, cpu) = match kind {
         Kind::Tcg => ("tcg,thread=multi", TCG_CPU),
         Kind::Kvm => ("kvm", KVM_CPU),
     };
     let args = ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-M", "q35", "-accel", accel];
-    args.into_iter().chain(["-cpu", cpu, "-smp", CPUS, "-m", MEMORY_MIB]).map(str::to_owned).collect()
+    let memory = memory_mib.to_string();
+    args.into_iter().chain(["-cpu", cpu, "-smp", CPUS, "-m", &memory]).map(str::to_owned).collect()
 }
 
 /// Major and minor version of a bzImage, from its first 64 KiB; `None` if it is none.

@@ -9,18 +9,19 @@
 mod check;
 mod file;
 mod pattern;
+mod rows;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use selftests::cell::Probe;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::error::Error;
-use crate::transcript::Finding;
+use crate::variant::Variant;
 
 pub use pattern::{CellGlob, LinePattern};
+pub use rows::{Death, Expect, Expected, ExtraSide, Skip, Tolerate};
 
 /// The sides that every target has, in the order in which they are measured.
 pub const SIDES: [&str; 2] = ["baseline", "patched"];
@@ -42,8 +43,12 @@ pub struct Target {
     pub source: Source,
     /// How it is configured.
     pub config: Config,
+    /// What it lacks of the variants of its configuration.
+    pub variant: BTreeMap<Variant, VariantConfig>,
     /// How `make` is called.
     pub make: Make,
+    /// Sides beside [`SIDES`].
+    pub extra: Vec<ExtraSide>,
     /// What each side shows; the first row that matches counts.
     pub expect: Vec<Expect>,
     /// Cells that this kernel may leave out.
@@ -94,6 +99,15 @@ pub struct Config {
     pub absent: BTreeMap<String, String>,
 }
 
+/// What a target says about one variant of its configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VariantConfig {
+    /// As [`Config::absent`], for the variant's own fragment.
+    #[serde(default)]
+    pub absent: BTreeMap<String, String>,
+}
+
 /// The smallest configuration that a version can make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -122,93 +136,6 @@ pub struct Make {
     /// Further arguments of every `make`, e.g. `KCFLAGS=-std=gnu89`.
     #[serde(default)]
     pub args: Vec<String>,
-}
-
-/// One row of expectations.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Expect {
-    /// Over names without the window, e.g. `anon.*`.
-    pub cells: CellGlob,
-    /// Only with this readahead window; all if left out.
-    pub window: Option<u32>,
-    /// Only this probe; all if left out.
-    pub probe: Option<Probe>,
-    /// What each side shows, by the side's name.
-    pub sides: BTreeMap<String, Expected>,
-    /// Why, in words that a reader of the source can check.
-    pub reason: String,
-}
-
-/// What a cell is expected to show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Expected {
-    /// The lock is held while the IO is waited for.
-    Held,
-    /// It is not.
-    Released,
-}
-
-impl std::fmt::Display for Expected {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Held => "held",
-            Self::Released => "released",
-        })
-    }
-}
-
-/// Cells that this kernel may leave out: a skip that is not declared fails.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Skip {
-    /// Over names without the window.
-    pub cells: CellGlob,
-    /// Only with this readahead window; all if left out.
-    pub window: Option<u32>,
-    /// Why it cannot be measured there.
-    pub reason: String,
-}
-
-/// A console finding that says nothing against this kernel.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tolerate {
-    /// Only findings of this class, e.g. `warning`; all if left out.
-    pub class: Option<String>,
-    /// Only lines in which this regular expression is found; all if left out. One
-    /// of the two must be there.
-    pub pattern: Option<LinePattern>,
-    /// Why it says nothing.
-    pub reason: String,
-}
-
-impl Expect {
-    /// Does the row speak about this cell and probe?
-    #[must_use]
-    pub fn covers(&self, cell: &str, window: u32, probe: &str) -> bool {
-        self.cells.is_match(cell)
-            && self.window.is_none_or(|only| only == window)
-            && self.probe.is_none_or(|only| only.to_string() == probe)
-    }
-}
-
-impl Skip {
-    /// Does the row speak about this cell?
-    #[must_use]
-    pub fn covers(&self, cell: &str, window: u32) -> bool {
-        self.cells.is_match(cell) && self.window.is_none_or(|only| only == window)
-    }
-}
-
-impl Tolerate {
-    /// Does the row speak about this finding?
-    #[must_use]
-    pub fn covers(&self, finding: &Finding) -> bool {
-        self.class.as_ref().is_none_or(|class| *class == finding.class)
-            && self.pattern.as_ref().is_none_or(|pattern| pattern.is_match(&finding.line))
-    }
 }
 
 impl Target {
@@ -285,7 +212,7 @@ impl Target {
     /// # Errors
     /// The folder cannot be read.
     pub fn series(&self) -> anyhow::Result<Vec<PathBuf>> {
-        patches_in(&self.dir.join("series"))
+        self.folder("series")
     }
 
     /// The patches that both sides have: what a current toolchain needs.
@@ -293,7 +220,34 @@ impl Target {
     /// # Errors
     /// The folder cannot be read.
     pub fn compat(&self) -> anyhow::Result<Vec<PathBuf>> {
-        patches_in(&self.dir.join("compat"))
+        self.folder("compat")
+    }
+
+    /// The patches in a folder of the target, in the order of their names; empty if
+    /// there is no such folder.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn folder(&self, name: &str) -> anyhow::Result<Vec<PathBuf>> {
+        patches_in(&self.dir.join(name))
+    }
+
+    /// The row of a side beside [`SIDES`].
+    #[must_use]
+    pub fn extra(&self, side: &str) -> Option<&ExtraSide> {
+        self.extra.iter().find(|row| row.name == side)
+    }
+
+    /// All sides that can be asked for.
+    #[must_use]
+    pub fn side_names(&self) -> Vec<&str> {
+        SIDES.into_iter().chain(self.extra.iter().map(|row| row.name.as_str())).collect()
+    }
+
+    /// How `side` dies in this variant, if it is there to show that.
+    #[must_use]
+    pub fn death(&self, side: &str, variant: Variant) -> Option<&Death> {
+        self.extra(side)?.dies.as_ref().filter(|death| death.config == variant)
     }
 
     /// The row that says what `side` shows in this cell; `None` if the cell is only

@@ -15,7 +15,16 @@ fn accel(kind: Kind, slowdown: f64) -> Accel {
 
 fn boot<'a>(accel: &'a Accel, version: Option<(u32, u32)>, extra: &'a [String]) -> Boot<'a> {
     let (kernel, initramfs) = (Path::new("/cache/bzImage"), Path::new("/cache/initramfs"));
-    Boot { accel, kernel, version, tsc_khz: Some(2_596_148), initramfs, extra }
+    Boot {
+        accel,
+        kernel,
+        version,
+        tsc_khz: Some(2_596_148),
+        memory_mib: 512,
+        patience: accel.patience(),
+        initramfs,
+        extra,
+    }
 }
 
 fn line(accel: &Accel, version: Option<(u32, u32)>, extra: &[String]) -> String {

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use selftests::cell::{Probe, catalogue};
 use xtask::error::Error;
+use xtask::side::Side;
 use xtask::target::{Expected, SIDES, SourceKind, Target};
+use xtask::variant::Variant;
 
 fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -167,4 +169,55 @@ fn names_are_sorted_as_versions_and_patches_as_names() {
     }
     let names: Vec<_> = target.series().unwrap().iter().map(|path| path.file_name().unwrap().to_owned()).collect();
     assert_eq!(names, ["0001-a.patch", "0002-b.patch"]);
+}
+
+const V2: &str = r#"[[side]]
+name = "v2"
+patches = "v2-as-posted"
+reason = "what was posted"
+dies = { config = "debug", pattern = "kernel BUG" }
+"#;
+
+#[test]
+fn a_target_may_have_further_sides() {
+    let target = parse(&format!("{GOOD}{V2}")).unwrap();
+    assert_eq!(target.side_names(), ["baseline", "patched", "v2"]);
+    assert_eq!(Side::of(&target, "v2").unwrap(), Side::Extra("v2".to_owned()));
+    let error = Side::of(&target, "v3").unwrap_err();
+    assert_eq!(error.exit_code(), 4);
+    assert!(error.to_string().contains("it has: baseline, patched, v2"), "{error}");
+    assert!(target.death("v2", Variant::Debug).is_some());
+    assert!(target.death("v2", Variant::Measure).is_none() && target.death("patched", Variant::Debug).is_none());
+    let row = "{ baseline = \"held\", patched = \"released\"";
+    parse(&format!("{}{V2}", GOOD.replace(row, &format!("{row}, v2 = \"held\"")))).unwrap();
+}
+
+#[test]
+fn a_further_side_is_checked() {
+    let with = |from: &str, to: &str| format!("{GOOD}{}", V2.replace(from, to));
+    assert_refused(&with("\"v2\"", "\"patched\""), &["there is a side \"patched\" already"]);
+    assert_refused(&with("v2-as-posted", "../v6.1/series"), &["cannot name a side or its folder"]);
+    assert_refused(&with("what was posted", " "), &["needs a reason"]);
+    assert_refused(&with("\"debug\"", "\"debgu\""), &["unknown variant"]);
+    assert_refused(&with("kernel BUG", "kernel ("), &["no regular expression"]);
+}
+
+#[test]
+fn what_a_variant_lacks_is_a_list_of_its_own() {
+    let variant = "[variant.debug.absent]\nCONFIG_KASAN = \"came with 4.0\"\n";
+    let target = parse(&format!("{GOOD}{variant}")).unwrap();
+    assert_eq!(target.variant[&Variant::Debug].absent["CONFIG_KASAN"], "came with 4.0");
+    assert_refused(&format!("{GOOD}{}", variant.replace("CONFIG_", "")), &["absent symbol"]);
+    assert_refused(&format!("{GOOD}{}", variant.replace("debug", "asan")), &["unknown variant"]);
+}
+
+#[test]
+fn a_side_is_made_of_its_patches() {
+    let target = Target::load(&patches(), "v6.1").unwrap();
+    let (compat, series) = (target.compat().unwrap().len(), target.series().unwrap().len());
+    let count = |side: Side, upto| side.patches(&target, upto).map(|files| files.len() - compat);
+    assert_eq!(count(Side::Baseline, None).unwrap(), 0);
+    assert_eq!(count(Side::Patched, None).unwrap(), series);
+    assert_eq!(count(Side::Patched, Some(2)).unwrap(), 2);
+    assert_eq!(count(Side::Patched, Some(series + 1)).unwrap_err().exit_code(), 4);
 }

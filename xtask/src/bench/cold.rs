@@ -18,8 +18,9 @@ use super::scratch::lend_sources;
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::file;
-use crate::measure::Side;
 use crate::proc::Cmd;
+use crate::side::Side;
+use crate::variant::Variant;
 
 /// Takes effect in make's compilers, where ccache is the compiler.
 const NO_CCACHE: (&str, &str) = ("CCACHE_DISABLE", "1");
@@ -54,7 +55,7 @@ fn pair(bench: &Bench<'_>, index: u32) -> Result<(f64, f64), Error> {
     let log = work.logs().join(format!("build-{side}.log"));
     let text = std::fs::read_to_string(&log).with_context(|| format!("cannot read {}", log.display()))?;
     let out = folder.path().join("make");
-    let words = clean_make(&text, &work.build(), &out)
+    let words = clean_make(&text, &work.build(Variant::Measure), &out)
         .ok_or_else(|| anyhow!("{} names no command that made the kernel in O=", log.display()))?;
     let built = ran.info.targets.iter().flat_map(|target| &target.sides).find(|built| built.side == side);
     let config = &built.context("a run has no patched side")?.config;

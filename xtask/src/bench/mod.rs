@@ -26,8 +26,9 @@ use git2::{Oid, Repository};
 
 use crate::cache::Cache;
 use crate::error::Error;
-use crate::measure::{self, Side};
+use crate::measure;
 use crate::progress::Progress;
+use crate::side::Side;
 use crate::store::{Host, RunInfo};
 use crate::target::Target;
 use report::Report;

@@ -168,13 +168,14 @@ mod tests {
 
     use super::*;
     use crate::judge;
+    use crate::variant::Variant;
 
     /// A program that answers like `test` does, with the record that it names.
     fn runner(checkout: &Path, outcome: &Outcome) -> Runner {
         let record = checkout.join(outcome.run.as_deref().unwrap());
         std::fs::create_dir_all(&record).unwrap();
         let plan = Plan { cells: select(&[]).unwrap(), trials: 1, hold_ms: 100, patience: 1.0 };
-        let info = RunInfo::new(&["xtask".to_owned()], "tcg", &plan, None);
+        let info = RunInfo::new(&["xtask".to_owned()], "tcg", Variant::Measure, &plan, None);
         std::fs::write(record.join("run.json"), serde_json::to_vec(&info).unwrap()).unwrap();
         let answer = serde_json::to_string(outcome).unwrap();
         script(checkout, &format!("echo '{answer}'; echo words >&2; exit {}", outcome.exit))

@@ -18,8 +18,9 @@ use super::scratch::borrow;
 use crate::cache::{Cache, Work};
 use crate::error::Error;
 use crate::guest;
-use crate::measure::{self, Side};
+use crate::measure;
 use crate::progress::Progress;
+use crate::side::Side;
 use crate::source::{LinuxArg, Request};
 use crate::stats;
 

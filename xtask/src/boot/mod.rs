@@ -106,27 +106,39 @@ impl Deadlines {
     }
 }
 
-/// Boots `kernel` with `initramfs`, which has `plan`, and supervises it to its end.
-/// `dir` exists and gets the record: `argv.json` and `replay.sh` before the start,
-/// then `console.raw`, `frames.bin`, `frames.jsonl`, `qemu.stderr`, and after a
-/// time-out `registers.txt`.
+/// What is to be booted, and for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// A bzImage.
+    pub kernel: &'a Path,
+    /// The archive with PID 1 and the plan.
+    pub initramfs: &'a Path,
+    /// What runs the machine.
+    pub accel: &'a Accel,
+    /// The machine's memory.
+    pub memory_mib: u32,
+    /// What the guest carries out.
+    pub plan: &'a Plan,
+    /// Further kernel parameters.
+    pub append: &'a [String],
+}
+
+/// Boots a kernel and supervises it to its end. `dir` exists and gets the record:
+/// `argv.json` and `replay.sh` before the start, then `console.raw`, `frames.bin`,
+/// `frames.jsonl`, `qemu.stderr`, and after a time-out `registers.txt`.
 ///
 /// # Errors
 /// The record cannot be written, QEMU is not there, or we are interrupted; QEMU is
 /// dead then. Whatever happens in the machine is a transcript, not an error.
-pub fn boot(
-    kernel: &Path,
-    initramfs: &Path,
-    accel: &Accel,
-    plan: &Plan,
-    append: &[String],
-    dir: &Path,
-    progress: &Progress,
-) -> Result<Transcript, Error> {
+pub fn boot(order: &Order<'_>, dir: &Path, progress: &Progress) -> Result<Transcript, Error> {
+    let &Order { kernel, initramfs, accel, memory_mib, plan, append } = order;
     let version = kernel_version(kernel)?;
     let tsc_khz = clock::tsc_khz();
-    let argv = qemu::argv(&qemu::Boot { accel, kernel, version, tsc_khz, initramfs, extra: append })?;
-    let deadlines = Deadlines::new(accel.patience().max(plan.patience), plan);
+    // The plan's patience knows the kernel, the accelerator's only the CPU.
+    let patience = accel.patience().max(plan.patience);
+    let argv =
+        qemu::argv(&qemu::Boot { accel, kernel, version, tsc_khz, memory_mib, patience, initramfs, extra: append })?;
+    let deadlines = Deadlines::new(patience, plan);
     supervise(&Machine { argv, dir: dir.to_owned(), deadlines }, plan.cells.len(), progress)
 }
 

@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use anyhow::Context;
-use selftests::plan::Plan;
 
 use super::print;
 use crate::cli::JudgeArgs;
@@ -12,7 +11,7 @@ use crate::error::Error;
 use crate::file;
 use crate::outcome::Outcome;
 use crate::report::readme;
-use crate::store;
+use crate::store::{self, RunInfo};
 
 /// Judges and prints; the exit code is the outcome's.
 ///
@@ -23,14 +22,14 @@ pub fn run(args: &JudgeArgs, checkout: &Path) -> Result<u8, Error> {
     let outcome = store::judge_again(&dir)?;
     print(&outcome, args.json)?;
     if args.reference {
-        keep(&outcome, &store::read_info(&dir)?.plan, checkout)?;
+        keep(&outcome, &store::read_info(&dir)?, checkout)?;
     }
     Ok(outcome.exit)
 }
 
 /// Writes the evidence, and brings README's table into step with all of it.
-fn keep(outcome: &Outcome, plan: &Plan, checkout: &Path) -> Result<(), Error> {
-    for reference in store::reference(outcome, plan)? {
+fn keep(outcome: &Outcome, info: &RunInfo, checkout: &Path) -> Result<(), Error> {
+    for reference in store::reference(outcome, info)? {
         let path = store::write_reference(checkout, &reference)?;
         eprintln!("wrote {}", path.display());
     }

@@ -3,9 +3,11 @@
 //!
 //! Owns: telling a crashed kernel from a failed harness. Must not: read frames.
 
-use super::Reason;
-use crate::target::Tolerate;
+use super::{Reason, own_reasons};
+use crate::outcome::SideOutcome;
+use crate::target::{Target, Tolerate};
 use crate::transcript::{Ending, Finding, Transcript};
+use crate::variant::Variant;
 use crate::verdict::Verdict;
 
 /// The phase in which a missed deadline says nothing about the kernel: QEMU itself
@@ -31,6 +33,21 @@ pub(super) fn judge(transcript: &Transcript, tolerate: &[Tolerate]) -> Vec<Reaso
         reasons.push(Reason::new(Verdict::Crashed, error.clone()));
     }
     reasons
+}
+
+/// What is wrong with a side that is there to die in this variant; empty if it did
+/// as its row says.
+pub(super) fn as_declared(target: &Target, side: &SideOutcome, variant: Variant) -> Vec<Reason> {
+    let Some(death) = target.death(&side.side, variant) else { return Vec::new() };
+    let said = side.reasons.iter().any(|reason| death.pattern.is_match(reason));
+    match side.verdict {
+        Verdict::Crashed if said => Vec::new(),
+        Verdict::Pass => {
+            let text = format!("{} is there to crash with {}, and did not", side.side, death.pattern);
+            vec![Reason::new(Verdict::Invalid, text)]
+        }
+        _ => own_reasons(side),
+    }
 }
 
 fn ending(ending: &Ending) -> Option<Reason> {

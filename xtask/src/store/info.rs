@@ -9,6 +9,7 @@ use std::path::Path;
 use selftests::plan::Plan;
 use serde::{Deserialize, Serialize};
 
+use crate::variant::Variant;
 use crate::verdict::Verdict;
 
 /// Version of `run.json`; a reader refuses a larger one.
@@ -32,6 +33,9 @@ pub struct RunInfo {
     pub host: Host,
     /// `tcg` or `kvm`.
     pub accel: String,
+    /// What the kernels were built for.
+    #[serde(default, skip_serializing_if = "Variant::is_default")]
+    pub variant: Variant,
     /// What each boot was asked to measure.
     pub plan: Plan,
     /// In the order in which they were asked for.
@@ -72,7 +76,7 @@ pub struct TargetInfo {
 /// One side's kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SideInfo {
-    /// `baseline`, `patched` or `tree`.
+    /// `baseline`, `patched`, `tree`, or the name of a further side of the target.
     pub side: String,
     /// Its commit in our repository.
     pub commit: String,
@@ -98,7 +102,7 @@ pub struct Stopped {
 impl RunInfo {
     /// A record of now, with no target yet.
     #[must_use]
-    pub fn new(argv: &[String], accel: &str, plan: &Plan, tool: Option<String>) -> Self {
+    pub fn new(argv: &[String], accel: &str, variant: Variant, plan: &Plan, tool: Option<String>) -> Self {
         let words = argv.iter().skip(1).map(String::as_str);
         Self {
             schema: SCHEMA,
@@ -108,6 +112,7 @@ impl RunInfo {
             tool,
             host: Host::this(),
             accel: accel.to_owned(),
+            variant,
             plan: plan.clone(),
             targets: Vec::new(),
         }

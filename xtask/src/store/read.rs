@@ -104,7 +104,7 @@ fn one(dir: &Path, info: &RunInfo, named: &TargetInfo) -> Result<TargetOutcome, 
         (Some(stopped), _) => {
             judge::ended_early(&named.target, &named.version, sides, stopped.verdict, &stopped.message)
         }
-        (None, Some(target)) => judge::target(&target, &named.version, sides, &info.plan),
+        (None, Some(target)) => judge::target(&target, &named.version, sides, &info.plan, info.variant),
         (None, None) => judge::tree(&named.target, &named.version, sides),
     })
 }

@@ -12,9 +12,11 @@ use selftests::plan::TRIALS;
 use serde::{Deserialize, Serialize};
 
 use super::REFERENCE;
+use super::info::RunInfo;
 use super::read::json;
 use crate::file;
 use crate::outcome::{CellState, Outcome, SideOutcome, TargetOutcome};
+use crate::variant::Variant;
 use crate::verdict::Verdict;
 
 const SCHEMA: u32 = 1;
@@ -38,11 +40,15 @@ pub struct Reference {
     pub sides: Vec<SideOutcome>,
 }
 
-/// The evidence of each target of a passed run; `plan` is the run's.
+/// The evidence of each target of a passed run; `info` is the run's.
 ///
 /// # Errors
-/// A target did not pass.
-pub fn reference(outcome: &Outcome, plan: &selftests::plan::Plan) -> anyhow::Result<Vec<Reference>> {
+/// A target did not pass, or was not measured in full.
+pub fn reference(outcome: &Outcome, info: &RunInfo) -> anyhow::Result<Vec<Reference>> {
+    let plan = &info.plan;
+    if info.variant != Variant::Measure {
+        bail!("the run's kernels were built for {}: their waits are no reference", info.variant);
+    }
     let one = |target: &TargetOutcome| {
         if target.verdict != Verdict::Pass {
             bail!("{} is {}, and only a pass becomes a reference", target.target, target.verdict);

@@ -10,12 +10,14 @@ use toml::Spanned;
 
 use super::file::{File, Place};
 use super::{Expect, SIDES, SourceKind};
+use crate::side::Side;
 
 pub(super) fn all(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
     source(file, place)?;
     config(file, place)?;
+    let names = extra_sides(file, place)?;
     for row in &file.expect {
-        sides(row, place)?;
+        sides(row, &names, place)?;
     }
     skips(file, place)?;
     tolerations(file, place)?;
@@ -41,27 +43,59 @@ fn source(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
 fn config(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
     let config = file.config.get_ref();
     let error = |message: String| Err(place.error(Some(file.config.span()), message));
-    let plain = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
     if let Some(name) = config.fragments.iter().find(|name| !plain(name)) {
         return error(format!("fragment {name:?}; allowed: the name of a file in kconfigs/ without `.config`"));
     }
     if config.fragments.is_empty() {
         return error("no fragments; allowed: names of files in kconfigs/ without `.config`".to_owned());
     }
-    match config.absent.iter().find(|(symbol, reason)| !symbol.starts_with("CONFIG_") || reason.trim().is_empty()) {
+    let variants = file.variant.values().flat_map(|variant| &variant.absent);
+    match config
+        .absent
+        .iter()
+        .chain(variants)
+        .find(|(symbol, reason)| !symbol.starts_with("CONFIG_") || reason.trim().is_empty())
+    {
         Some((symbol, _)) => error(format!("absent symbol {symbol:?}; allowed: CONFIG_NAME = \"the reason\"")),
         None => Ok(()),
     }
 }
 
-fn sides(row: &Spanned<Expect>, place: &Place<'_>) -> anyhow::Result<()> {
+/// May it be part of a file's name?
+fn plain(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+}
+
+/// The names of all sides.
+fn extra_sides<'a>(file: &'a File, place: &Place<'_>) -> anyhow::Result<Vec<&'a str>> {
+    let mut names = SIDES.to_vec();
+    for row in &file.side {
+        let side = row.get_ref();
+        let error = |message: String| Err(place.error(Some(row.span()), message));
+        for word in [&side.name, &side.patches] {
+            if !plain(word) {
+                return error(format!("{word:?} cannot name a side or its folder; allowed: letters, digits, - and _"));
+            }
+        }
+        if names.contains(&side.name.as_str()) || side.name == Side::Tree.name() {
+            return error(format!("there is a side {:?} already", side.name));
+        }
+        if side.reason.trim().is_empty() {
+            return error("a side needs a reason".to_owned());
+        }
+        names.push(&side.name);
+    }
+    Ok(names)
+}
+
+fn sides(row: &Spanned<Expect>, names: &[&str], place: &Place<'_>) -> anyhow::Result<()> {
     let named = &row.get_ref().sides;
     let error = |message: String| Err(place.error(Some(row.span()), message));
     if let Some(side) = SIDES.iter().find(|&&side| !named.contains_key(side)) {
         return error(format!("`sides` does not say what {side} shows; needed: {}", SIDES.join(", ")));
     }
-    if let Some(side) = named.keys().find(|side| !SIDES.contains(&side.as_str())) {
-        return error(format!("no side is named {side:?}; allowed: {}", SIDES.join(", ")));
+    if let Some(side) = named.keys().find(|side| !names.contains(&side.as_str())) {
+        return error(format!("no side is named {side:?}; allowed: {}", names.join(", ")));
     }
     if row.get_ref().reason.trim().is_empty() { error("an expectation needs a reason".to_owned()) } else { Ok(()) }
 }

@@ -4,6 +4,7 @@
 //! Owns: reading the text, and naming file and line in every error. Must not:
 //! decide whether the rows make sense together (`check`).
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,8 @@ use anyhow::{anyhow, bail};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Config, Expect, FILE, Make, Skip, Source, Target, Tolerate, check};
+use super::{Config, Expect, ExtraSide, FILE, Make, Skip, Source, Target, Tolerate, VariantConfig, check};
+use crate::variant::Variant;
 
 /// Raised whenever a key changes its meaning.
 const SCHEMA: u32 = 1;
@@ -25,7 +27,11 @@ pub(super) struct File {
     pub(super) source: Spanned<Source>,
     pub(super) config: Spanned<Config>,
     #[serde(default)]
+    pub(super) variant: BTreeMap<Variant, VariantConfig>,
+    #[serde(default)]
     pub(super) make: Make,
+    #[serde(default)]
+    pub(super) side: Vec<Spanned<ExtraSide>>,
     #[serde(default)]
     pub(super) expect: Vec<Spanned<Expect>>,
     #[serde(default)]
@@ -75,7 +81,9 @@ pub(super) fn parse(name: &str, dir: &Path, text: &str) -> anyhow::Result<Target
         text: text.to_owned(),
         source: file.source.into_inner(),
         config: file.config.into_inner(),
+        variant: file.variant,
         make: file.make,
+        extra: file.side.into_iter().map(Spanned::into_inner).collect(),
         expect: file.expect.into_iter().map(Spanned::into_inner).collect(),
         skip: file.skip.into_iter().map(Spanned::into_inner).collect(),
         tolerate: file.tolerate.into_iter().map(Spanned::into_inner).collect(),

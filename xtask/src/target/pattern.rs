@@ -58,3 +58,9 @@ impl TryFrom<String> for LinePattern {
         regex::Regex::new(&text).map(Self).map_err(|error| format!("{text:?} is no regular expression: {error}"))
     }
 }
+
+impl std::fmt::Display for LinePattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.0.as_str())
+    }
+}

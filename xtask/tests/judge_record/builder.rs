@@ -7,8 +7,10 @@ use selftests::cell::{Cell, Control, Path as CellPath, Probe, Situation};
 use selftests::plan::{Plan, select};
 use selftests::protocol::{CellEnd, Envelope, Frame, PROTOCOL, ProbeSample, Sample};
 use xtask::outcome::{SideOutcome, TargetOutcome};
+use xtask::store::RunInfo;
 use xtask::target::{Expected, Target};
 use xtask::transcript::{Ending, Finding, Transcript};
+use xtask::variant::Variant;
 use xtask::{judge, verdict::Verdict};
 
 pub(crate) const TRIALS: u32 = 3;
@@ -21,9 +23,14 @@ pub(crate) fn target(name: &str) -> Target {
     Target::load(&checkout().join("patches"), name).unwrap()
 }
 
-/// The same plan with the trials that a reference must have.
-pub(crate) fn claimed(plan: &Plan) -> Plan {
-    Plan { trials: selftests::plan::TRIALS, ..plan.clone() }
+/// A run with this plan.
+pub(crate) fn run_info(plan: &Plan) -> RunInfo {
+    RunInfo::new(&["xtask".to_owned()], "tcg", Variant::Measure, plan, None)
+}
+
+/// The same run with the trials that a reference must have.
+pub(crate) fn claimed(plan: &Plan) -> RunInfo {
+    run_info(&Plan { trials: selftests::plan::TRIALS, ..plan.clone() })
 }
 
 /// A plan of the cells that match; the controls are always in.
@@ -136,7 +143,7 @@ pub(crate) fn both(target: &Target, plan: &Plan) -> Vec<(&'static str, Transcrip
 pub(crate) fn judged(target: &Target, plan: &Plan, boots: &[(&str, Transcript)]) -> TargetOutcome {
     let one = |(side, transcript): &(&str, Transcript)| judge::side(side, transcript, plan, &target.tolerate);
     let sides: Vec<SideOutcome> = boots.iter().map(one).collect();
-    judge::target(target, "6.1.192", sides, plan)
+    judge::target(target, "6.1.192", sides, plan, Variant::Measure)
 }
 
 /// Numbers the frames anew and makes bye's count right: what is left is only wrong

@@ -9,6 +9,7 @@ use xtask::judge::{self, HELD_SHARE, RELEASED_SHARE};
 use xtask::outcome::{Outcome, TargetOutcome};
 use xtask::target::Target;
 use xtask::transcript::Transcript;
+use xtask::variant::Variant;
 use xtask::verdict::Verdict;
 
 use crate::builder::{as_expected, boot, both, cell, each_sample, end_as, finding, judged, plan, sample, target, told};
@@ -180,6 +181,56 @@ fn one_side_alone_compares_nothing() {
         assert!(outcome.reasons[0].starts_with(&format!("{missing} was not run")), "{:?}", outcome.reasons);
     }
     assert_eq!(judged(&target, &plan, &[]).verdict, Verdict::Inconclusive);
+}
+
+/// v6.1 with a side that is there to die in a debug kernel.
+fn with_v2() -> Target {
+    let v6_1 = target("v6.1");
+    let row = r#"
+[[side]]
+name = "v2"
+patches = "v2"
+reason = "as posted"
+dies = { config = "debug", pattern = "kernel BUG at .*kvm_main" }
+"#;
+    Target::parse("v6.1", &v6_1.dir, &format!("{}{row}", v6_1.text)).unwrap()
+}
+
+#[test]
+fn a_side_that_is_there_to_die_must_die_as_declared_and_only_in_its_variant() {
+    let (target, plan) = (with_v2(), plan(&["anon.sync.*"]));
+    let run = |variant, v2: &Transcript| {
+        let mut boots = both(&target, &plan);
+        boots.push(("v2", v2.clone()));
+        let sides = boots.iter().map(|(side, boot)| judge::side(side, boot, &plan, &[])).collect();
+        judge::target(&target, "6.1.192", sides, &plan, variant)
+    };
+    let died = |line: &str| {
+        let mut boot = as_expected(&target, "patched", &plan);
+        boot.findings = vec![finding("bug", line)];
+        boot
+    };
+    let sound = as_expected(&target, "patched", &plan);
+    let declared = died("kernel BUG at virt/kvm/kvm_main.c:1150!");
+
+    assert_eq!(exit(run(Variant::Debug, &declared)), 0);
+    assert_eq!(exit(run(Variant::Measure, &declared)), 103);
+    assert_eq!(exit(run(Variant::Debug, &died("kernel BUG at mm/shmem.c:99!"))), 103);
+    let survived = run(Variant::Debug, &sound);
+    assert!(survived.reasons[0].contains("is there to crash with"), "{:?}", survived.reasons);
+    assert_eq!(exit(survived), 104);
+    // Of a further side that no row speaks about nothing is expected.
+    assert_eq!(exit(run(Variant::Measure, &sound)), 0);
+}
+
+#[test]
+fn a_debug_run_needs_the_patched_side_alone() {
+    let (target, plan) = (target("v6.1"), plan(&["anon.sync.*"]));
+    let alone = |side| {
+        let sides = vec![judge::side(side, &as_expected(&target, side, &plan), &plan, &[])];
+        exit(judge::target(&target, "6.1.192", sides, &plan, Variant::Debug))
+    };
+    assert_eq!((alone("patched"), alone("baseline")), (0, 125));
 }
 
 #[test]

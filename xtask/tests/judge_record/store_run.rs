@@ -10,9 +10,10 @@ use xtask::outcome::Outcome;
 use xtask::store::{self, Reference, RunDir, RunInfo, SideInfo, Stopped, TargetInfo};
 use xtask::target::Target;
 use xtask::transcript::Transcript;
+use xtask::variant::Variant;
 use xtask::verdict::Verdict;
 
-use crate::builder::{both, checkout, claimed, each_sample, judged, plan, target};
+use crate::builder::{both, checkout, claimed, each_sample, judged, plan, run_info, target};
 
 fn info(named: &Target, boots: &[(&str, Transcript)]) -> RunInfo {
     let side = |side: &str| SideInfo {
@@ -24,7 +25,7 @@ fn info(named: &Target, boots: &[(&str, Transcript)]) -> RunInfo {
         kernel_hash: "abc".to_owned(),
     };
     let argv = ["xtask", "test", "v6.1", "--cell", "anon.* "].map(str::to_owned);
-    let mut info = RunInfo::new(&argv, "tcg", &plan(&[]), None);
+    let mut info = RunInfo::new(&argv, "tcg", Variant::Measure, &plan(&[]), None);
     info.targets.push(TargetInfo {
         target: named.name.clone(),
         has_target: true,
@@ -180,7 +181,9 @@ fn only_a_pass_becomes_a_reference_and_it_reads_back() {
     boots[1].1.frames.pop();
     let failed = judge::outcome("tcg", vec![judged(&named, &plan, &boots)], None);
     assert!(store::reference(&failed, &claimed(&plan)).unwrap_err().to_string().contains("only a pass"));
-    assert!(store::reference(&outcome, &plan).unwrap_err().to_string().contains("measured in part"));
+    assert!(store::reference(&outcome, &run_info(&plan)).unwrap_err().to_string().contains("measured in part"));
+    let debug = RunInfo { variant: Variant::Debug, ..claimed(&plan) };
+    assert!(store::reference(&outcome, &debug).unwrap_err().to_string().contains("built for debug"));
 }
 
 /// A transcript of format 1, as committed: later readers must still take it.

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! From arguments to a laboratory: what every command that boots kernels sets up.
+//!
+//! Owns: the order of it: what can be refused is refused before anything is
+//! installed, built or written.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+use selftests::plan::{self, Plan};
+
+use crate::accel;
+use crate::cache::Cache;
+use crate::cli::MeasureArgs;
+use crate::doctor::{self, Host};
+use crate::error::Error;
+use crate::guest;
+use crate::measure::Lab;
+use crate::progress::Progress;
+use crate::store::{self, RunDir, RunInfo};
+
+/// Everything that a measurement needs, with a new record.
+///
+/// # Errors
+/// A filter selects nothing, the host lacks something, or the record cannot be
+/// begun.
+pub(super) fn open(args: &MeasureArgs, checkout: &Path) -> Result<Lab, Error> {
+    let progress = Progress::new(args.quiet);
+    let cells = plan::select(&args.cell).map_err(|error| Error::NothingSelected(anyhow!(error)))?;
+    let cache = Cache::open()?;
+
+    doctor::ensure(&Host::this(&cache.root), args.yes, &progress)?;
+    let accel = accel::choose(&cache.root, args.accel)?;
+    progress.say(format!("accelerator: {}", accel.why));
+    let patience = accel.patience() * args.config.patience();
+    let plan = Plan { cells, trials: args.trials(), hold_ms: args.hold_ms(), patience };
+    let argv: Vec<String> = std::env::args().collect();
+    let info = RunInfo::new(&argv, &accel.kind.to_string(), args.config, &plan, store::revision(checkout));
+    let init = guest::build(checkout, &progress)?;
+    let run = RunDir::create(checkout)?;
+    run.describe(&info)?;
+    Ok(Lab {
+        checkout: checkout.to_owned(),
+        cache,
+        progress,
+        accel,
+        variant: args.config,
+        plan,
+        append: args.append.clone(),
+        init,
+        run,
+        info,
+    })
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The rows of `target.toml`: what each side shows, what may be missing, what is
+//! known and harmless, which sides there are beside the usual two.
+//!
+//! Owns: what one row says and speaks about. Must not: see other rows (`check`
+//! does), or judge.
+
+use std::collections::BTreeMap;
+
+use selftests::cell::Probe;
+use serde::{Deserialize, Serialize};
+
+use super::{CellGlob, LinePattern};
+use crate::transcript::Finding;
+use crate::variant::Variant;
+
+/// A side beside baseline and patched: another version of the patches.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtraSide {
+    /// Its name, e.g. `v2`.
+    pub name: String,
+    /// The folder of its patches, which are applied instead of the series.
+    pub patches: String,
+    /// What it is there to show.
+    pub reason: String,
+    /// It is there to die.
+    pub dies: Option<Death>,
+}
+
+/// How a side dies: a defect that is kept to be shown.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Death {
+    /// In which variant of the configuration.
+    pub config: Variant,
+    /// Found in what is said about the crash.
+    pub pattern: LinePattern,
+}
+
+/// One row of expectations.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// Over names without the window, e.g. `anon.*`.
+    pub cells: CellGlob,
+    /// Only with this readahead window; all if left out.
+    pub window: Option<u32>,
+    /// Only this probe; all if left out.
+    pub probe: Option<Probe>,
+    /// What each side shows, by the side's name.
+    pub sides: BTreeMap<String, Expected>,
+    /// Why, in words that a reader of the source can check.
+    pub reason: String,
+}
+
+/// What a cell is expected to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expected {
+    /// The lock is held while the IO is waited for.
+    Held,
+    /// It is not.
+    Released,
+}
+
+impl std::fmt::Display for Expected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Held => "held",
+            Self::Released => "released",
+        })
+    }
+}
+
+/// Cells that this kernel may leave out: a skip that is not declared fails.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Skip {
+    /// Over names without the window.
+    pub cells: CellGlob,
+    /// Only with this readahead window; all if left out.
+    pub window: Option<u32>,
+    /// Why it cannot be measured there.
+    pub reason: String,
+}
+
+/// A console finding that says nothing against this kernel.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tolerate {
+    /// Only findings of this class, e.g. `warning`; all if left out.
+    pub class: Option<String>,
+    /// Only lines in which this regular expression is found; all if left out. One
+    /// of the two must be there.
+    pub pattern: Option<LinePattern>,
+    /// Why it says nothing.
+    pub reason: String,
+}
+
+impl Expect {
+    /// Does the row speak about this cell and probe?
+    #[must_use]
+    pub fn covers(&self, cell: &str, window: u32, probe: &str) -> bool {
+        self.cells.is_match(cell)
+            && self.window.is_none_or(|only| only == window)
+            && self.probe.is_none_or(|only| only.to_string() == probe)
+    }
+}
+
+impl Skip {
+    /// Does the row speak about this cell?
+    #[must_use]
+    pub fn covers(&self, cell: &str, window: u32) -> bool {
+        self.cells.is_match(cell) && self.window.is_none_or(|only| only == window)
+    }
+}
+
+impl Tolerate {
+    /// Does the row speak about this finding?
+    #[must_use]
+    pub fn covers(&self, finding: &Finding) -> bool {
+        self.class.as_ref().is_none_or(|class| *class == finding.class)
+            && self.pattern.as_ref().is_none_or(|pattern| pattern.is_match(&finding.line))
+    }
+}
