@@ -47,6 +47,8 @@ Exit codes:
 pub enum Command {
     /// Build a kernel without and with its series, boot both, and compare
     Test(TestArgs),
+    /// Test every target, and show all kernels in one table
+    Matrix(MatrixArgs),
     /// Say what this machine lacks, and how to get it
     Doctor(DoctorArgs),
     /// Measure this tool's own budgets: builds, boots, overhead
@@ -145,6 +147,37 @@ Examples:
   cargo xtask test v7.3 --cell 'shmem.*'  only memfd-backed guests, on 7.3
   cargo xtask test --linux ~/linux@v6.9   what does this tree do?
   cargo xtask test v6.1 --linux ~/linux   does our 6.1 series cure this tree?";
+
+/// `cargo xtask matrix`.
+#[derive(Debug, Args)]
+#[command(after_long_help = MATRIX_EXAMPLES)]
+pub struct MatrixArgs {
+    /// Folders of patches/ [default: all that can be fetched, and those with a --linux]
+    pub targets: Vec<String>,
+
+    /// Take the kernel of a target from here; as in `test`, may be given often
+    #[arg(long, value_name = "TARGET=PATH[@REV]")]
+    pub linux: Vec<String>,
+
+    /// Go on with a run that was interrupted, the newest if none is named
+    ///
+    /// What it had finished is kept, unless patches, configuration or selftests have changed since. The other arguments
+    /// are those of that run.
+    #[arg(long, value_name = "RUN", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub resume: Option<String>,
+
+    /// How each is measured and told.
+    #[command(flatten)]
+    pub measure: MeasureArgs,
+}
+
+const MATRIX_EXAMPLES: &str = "\
+Examples:
+  cargo xtask matrix                                every kernel of the package archive, both sides
+  cargo xtask matrix --linux v3.17=~/linux@v3.17    and one that the archive lacks
+  cargo xtask matrix v6.12 v6.18 --cell 'shmem.*'   only these
+  cargo xtask matrix --config debug                 no splat on any patched side?
+  cargo xtask matrix --resume                       where it was interrupted";
 
 /// `cargo xtask doctor`.
 #[derive(Debug, Args)]

@@ -30,6 +30,7 @@ use selftests::protocol::Frame;
 
 use crate::error::Error;
 use crate::outcome::{CellOutcome, CellState, Outcome, SCHEMA, SideOutcome, TargetOutcome};
+use crate::side::Side;
 use crate::target::{Target, Tolerate};
 use crate::transcript::Transcript;
 use crate::variant::Variant;
@@ -152,9 +153,10 @@ pub fn target(target: &Target, version: &str, sides: Vec<SideOutcome>, plan: &Pl
     for side in living.iter().filter(|side| side.verdict == Verdict::Pass) {
         reasons.extend(compare::with_target(target, side, plan));
     }
-    let missing = variant.required().iter().filter(|name| !sides.iter().any(|side| side.side == **name));
+    let required: Vec<&str> = variant.required().iter().map(Side::name).collect();
+    let missing = required.iter().filter(|name| !sides.iter().any(|side| side.side == **name));
     reasons.extend(missing.map(|name| {
-        let needed = variant.required().join(" and ");
+        let needed = required.join(" and ");
         Reason::new(Verdict::Inconclusive, format!("{name} was not run: without {needed} nothing is proved"))
     }));
     let (verdict, reasons) = fold(reasons);

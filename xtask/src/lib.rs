@@ -26,6 +26,7 @@ pub mod interrupt;
 pub mod judge;
 pub mod kbuild;
 pub mod kconfig;
+pub mod matrix;
 pub mod measure;
 pub mod outcome;
 pub mod patch;

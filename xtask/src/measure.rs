@@ -149,6 +149,15 @@ fn stopped(lab: &mut Lab, subject: &Subject<'_>, seen: Vec<SideOutcome>, error: 
 }
 
 impl Lab {
+    /// Takes out of the record what an interrupted run left of a target there.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn forget(&mut self, target: &Target) -> anyhow::Result<()> {
+        self.info.targets.retain(|info| info.target != target.name);
+        self.run.forget(&target.name, &target.side_names())
+    }
+
     /// The record of the kernel that is being measured.
     fn record(&mut self) -> &mut TargetInfo {
         let last = self.info.targets.len() - 1;

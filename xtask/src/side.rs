@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow};
 
 use crate::error::Error;
 use crate::target::Target;
+use crate::variant::Variant;
 
 /// Which patches a kernel has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,14 @@ impl Side {
                 Err(Error::NothingSelected(anyhow!("{} has no side {name:?}; it has: {names}", target.name)))
             }
         }
+    }
+
+    /// The sides that are booted unless the user says which: those that the variant
+    /// requires, and those that are there to die in it.
+    #[must_use]
+    pub fn usual(target: &Target, variant: Variant) -> Vec<Self> {
+        let dying = target.extra.iter().filter(|row| target.death(&row.name, variant).is_some());
+        variant.required().iter().cloned().chain(dying.map(|row| Self::Extra(row.name.clone()))).collect()
     }
 
     /// The files of its patches, in order. Of the series only the first `upto`; all

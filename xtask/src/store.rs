@@ -5,6 +5,7 @@
 //! results/runs/<UTC>-<random>/
 //!   run.json                what was asked for and of which kernels; before the first boot
 //!   <target>.target.toml    the expectations that the run was made with
+//!   <target>.finished.json  of a run over several, each as it ends
 //!   <target>-<side>/        one boot: console.raw, frames.jsonl … (written by `boot`)
 //!     transcript.json
 //!   outcome.json            last
@@ -14,6 +15,7 @@
 //! all: each is written beside its place and renamed. Folders are claimed by
 //! creating them, so that two runs at once never share one. Must not: judge.
 
+mod finished;
 mod info;
 mod read;
 mod reference;
@@ -29,6 +31,7 @@ use crate::outcome::Outcome;
 use crate::target::Target;
 use crate::transcript::Transcript;
 
+pub use finished::{Finished, unfinished};
 pub use info::{Host, RunInfo, SideInfo, Stopped, TargetInfo, revision};
 pub use read::{find, judge_again, read_info, read_transcript, stored_outcome};
 pub use reference::{Reference, read_references, reference, write_reference};

@@ -8,6 +8,8 @@
 use selftests::plan::{HOLD_MS, TRIALS};
 use serde::{Deserialize, Serialize};
 
+use crate::side::Side;
+
 /// What a kernel is built for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -80,10 +82,11 @@ impl Variant {
     /// The sides without which nothing is proved: a comparison needs both, and a
     /// search for splats looks at what was changed.
     #[must_use]
-    pub fn required(self) -> &'static [&'static str] {
+    pub fn required(self) -> &'static [Side] {
+        static SIDES: [Side; 2] = [Side::Baseline, Side::Patched];
         match self {
-            Self::Measure => &["baseline", "patched"],
-            Self::Debug => &["patched"],
+            Self::Measure => &SIDES,
+            Self::Debug => &SIDES[1..],
         }
     }
 

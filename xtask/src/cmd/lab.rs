@@ -19,12 +19,13 @@ use crate::measure::Lab;
 use crate::progress::Progress;
 use crate::store::{self, RunDir, RunInfo};
 
-/// Everything that a measurement needs, with a new record.
+/// Everything that a measurement needs, with a new record, or with one that was
+/// begun before.
 ///
 /// # Errors
 /// A filter selects nothing, the host lacks something, or the record cannot be
 /// begun.
-pub(super) fn open(args: &MeasureArgs, checkout: &Path) -> Result<Lab, Error> {
+pub(super) fn open(args: &MeasureArgs, checkout: &Path, record: Option<(RunDir, RunInfo)>) -> Result<Lab, Error> {
     let progress = Progress::new(args.quiet);
     let cells = plan::select(&args.cell).map_err(|error| Error::NothingSelected(anyhow!(error)))?;
     let cache = Cache::open()?;
@@ -34,10 +35,22 @@ pub(super) fn open(args: &MeasureArgs, checkout: &Path) -> Result<Lab, Error> {
     progress.say(format!("accelerator: {}", accel.why));
     let patience = accel.patience() * args.config.patience();
     let plan = Plan { cells, trials: args.trials(), hold_ms: args.hold_ms(), patience };
-    let argv: Vec<String> = std::env::args().collect();
-    let info = RunInfo::new(&argv, &accel.kind.to_string(), args.config, &plan, store::revision(checkout));
+    let kind = accel.kind.to_string();
     let init = guest::build(checkout, &progress)?;
-    let run = RunDir::create(checkout)?;
+    let (run, info) = match record {
+        Some((_, info)) if info.accel != kind => {
+            return Err(Error::Usage(anyhow!(
+                "that run was begun with {}, and this host now offers {kind}: begin anew",
+                info.accel
+            )));
+        }
+        Some(record) => record,
+        None => {
+            let argv: Vec<String> = std::env::args().collect();
+            let info = RunInfo::new(&argv, &kind, args.config, &plan, store::revision(checkout));
+            (RunDir::create(checkout)?, info)
+        }
+    };
     run.describe(&info)?;
     Ok(Lab {
         checkout: checkout.to_owned(),
@@ -45,7 +58,7 @@ pub(super) fn open(args: &MeasureArgs, checkout: &Path) -> Result<Lab, Error> {
         progress,
         accel,
         variant: args.config,
-        plan,
+        plan: info.plan.clone(),
         append: args.append.clone(),
         init,
         run,

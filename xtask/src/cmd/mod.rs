@@ -5,6 +5,7 @@ pub mod bench;
 pub mod doctor;
 pub mod judge;
 mod lab;
+pub mod matrix;
 pub mod test;
 
 use anyhow::Context;
@@ -25,13 +26,11 @@ fn print(outcome: &Outcome, json: bool) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ends the record, prints the outcome, and gives the exit code.
-fn conclude(lab: &Lab, outcome: Outcome, json: bool) -> Result<u8, Error> {
+/// Ends the record.
+fn finish(lab: &Lab, outcome: Outcome) -> Outcome {
     // What was measured is told even if it cannot be kept.
-    let outcome = match lab.run.finish(&outcome) {
+    match lab.run.finish(&outcome) {
         Ok(()) => outcome,
         Err(error) => not_kept(outcome, &error),
-    };
-    print(&outcome, json)?;
-    Ok(outcome.exit)
+    }
 }

@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::path::Path;
 
-use super::{conclude, lab, print};
+use super::{finish, lab, print};
 use crate::cli::TestArgs;
 use crate::error::Error;
 use crate::judge;
@@ -40,7 +40,7 @@ fn measure(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
     let request = measure::request(target.as_ref(), linux.as_ref())?;
     let sides = sides(args, target.as_ref())?;
 
-    let mut lab = lab::open(&args.measure, checkout)?;
+    let mut lab = lab::open(&args.measure, checkout, None)?;
     let subject = Subject { target: target.as_ref(), request, sides, upto: args.series_upto };
     let measured = match measure::kernel(&mut lab, &subject) {
         // What makes no sense was not run: it leaves no record.
@@ -51,22 +51,24 @@ fn measure(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
         measured => measured?,
     };
     let outcome = judge::outcome(&lab.info.accel, vec![measured], Some(lab.run.name().to_owned()));
-    conclude(&lab, outcome, args.measure.json)
+    let outcome = finish(&lab, outcome);
+    print(&outcome, args.measure.json)?;
+    Ok(outcome.exit)
 }
 
-/// A named target is measured without and with its series, unless the user says
-/// which sides; a tree by itself.
+/// Of a named target those that its comparison needs, unless the user says which;
+/// a tree is measured by itself.
 fn sides(args: &TestArgs, target: Option<&Target>) -> Result<Vec<Side>, Error> {
     let Some(target) = target else { return Ok(vec![Side::Tree]) };
+    if args.side.is_empty() {
+        return Ok(Side::usual(target, args.measure.config));
+    }
     let mut sides = Vec::new();
     for name in &args.side {
         let side = Side::of(target, name)?;
         if !sides.contains(&side) {
             sides.push(side);
         }
-    }
-    if sides.is_empty() {
-        sides.extend([Side::Baseline, Side::Patched]);
     }
     Ok(sides)
 }

@@ -66,18 +66,38 @@ pub fn render(outcome: &Outcome, look: Look) -> String {
             text += &format!("\n{name} ({version})\n{}{}", trimmed(&table(target, look)), holders(target));
         }
     }
-    if !outcome.reasons.is_empty() {
-        text += &format!("\n{}:\n", look.paint(&outcome.verdict.to_string(), outcome.verdict));
-        for reason in &outcome.reasons {
-            text += &format!("  {}\n", reason.replace('\n', "\n    "));
-        }
+    text + &reasons(outcome, look)
+}
+
+/// Why it is no better, one line a reason; empty for none.
+pub(super) fn reasons(outcome: &Outcome, look: Look) -> String {
+    if outcome.reasons.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\n{}:\n", look.paint(&outcome.verdict.to_string(), outcome.verdict));
+    for reason in &outcome.reasons {
+        text += &format!("  {}\n", reason.replace('\n', "\n    "));
     }
     text
 }
 
-fn summary(outcome: &Outcome, look: Look) -> String {
+/// Verdict, exit code, accelerator.
+fn verdict(outcome: &Outcome, look: Look) -> Vec<String> {
     let verdict = look.paint(&outcome.verdict.to_string().to_uppercase(), outcome.verdict);
-    let mut parts = vec![format!("{verdict} (exit {})", outcome.exit), outcome.accel.clone()];
+    vec![format!("{verdict} (exit {})", outcome.exit), outcome.accel.clone()]
+}
+
+/// One line for many targets: each with its verdict.
+pub(super) fn headline(outcome: &Outcome, look: Look) -> String {
+    let mut parts = verdict(outcome, look);
+    let told = |target: &TargetOutcome| format!("{} {}", target.target, target.verdict);
+    parts.push(outcome.targets.iter().map(told).collect::<Vec<_>>().join(", "));
+    parts.extend(outcome.run.clone());
+    parts.join(" · ")
+}
+
+fn summary(outcome: &Outcome, look: Look) -> String {
+    let mut parts = verdict(outcome, look);
     for target in &outcome.targets {
         let sides: Vec<String> = target.sides.iter().map(side_summary).collect();
         let sides = if sides.is_empty() { "no side was judged".to_owned() } else { sides.join(", ") };
@@ -130,7 +150,7 @@ fn table(target: &TargetOutcome, look: Look) -> Table {
 }
 
 /// Without the blanks that fill a last column.
-fn trimmed(table: &Table) -> String {
+pub(super) fn trimmed(table: &Table) -> String {
     table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
 }
 

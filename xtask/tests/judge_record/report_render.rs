@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What people see: golden texts, colours, and README's generated block.
 
+use anyhow::anyhow;
+use xtask::error::Error;
 use xtask::judge;
 use xtask::outcome::Outcome;
+use xtask::report;
 use xtask::report::readme::{self, BEGIN, END};
 use xtask::report::table::{Look, render};
 use xtask::store;
@@ -36,6 +39,18 @@ fn a_crash_has_its_console_line() {
     boots[1].1.findings.push(finding("panic", "Kernel panic - not syncing: Fatal exception"));
     let outcome = judge::outcome("tcg", vec![judged(&named, &plan, &boots)], None);
     insta::assert_snapshot!(render(&outcome, Look::PLAIN));
+}
+
+#[test]
+fn all_kernels_in_one_table() {
+    let plan = plan(&[]);
+    let of = |name: &str| {
+        let target = target(name);
+        judged(&target, &plan, &both(&target, &plan))
+    };
+    let failed = judge::stopped("v9", "9.9", Vec::new(), &Error::Infra(anyhow!("the disk is full"))).unwrap();
+    let outcome = judge::outcome("tcg", vec![of("v6.1"), of("v7.3"), failed], None);
+    insta::assert_snapshot!(report::matrix::render(&outcome, Look::PLAIN));
 }
 
 #[test]

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `cargo xtask matrix`: every target, one table.
+//!
+//! Owns: what the arguments mean, those of a resumed run included, and what is
+//! printed where.
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use clap::Parser;
+
+use super::{finish, lab};
+use crate::cli::{Cli, Command, MatrixArgs};
+use crate::error::Error;
+use crate::judge;
+use crate::matrix;
+use crate::report;
+use crate::report::table::Look;
+use crate::store::{self, RunDir, RunInfo};
+
+/// Runs it; the exit code is that of the worst target.
+///
+/// # Errors
+/// As [`Error`] lists.
+pub fn run(args: &MatrixArgs, checkout: &Path) -> Result<u8, Error> {
+    let result = match &args.resume {
+        None => measure(args, checkout, None),
+        Some(run) => resume(args, run, checkout),
+    };
+    if matches!(result, Err(Error::Interrupted)) {
+        eprintln!("what is finished is kept: go on with `cargo xtask matrix --resume`");
+    }
+    result
+}
+
+/// The same command line again, with the record that it began.
+fn resume(args: &MatrixArgs, run: &str, checkout: &Path) -> Result<u8, Error> {
+    let dir = match run {
+        "" => store::unfinished(checkout, |info| recorded(info).is_some())?,
+        run => store::find(checkout, Some(run))?,
+    };
+    let info = store::read_info(&dir)?;
+    let Some(mut recorded) = recorded(&info) else {
+        return Err(Error::Usage(anyhow!("{} is no run of `matrix`: it was made by {}", dir.display(), info.replay)));
+    };
+    let now = &args.measure;
+    recorded.measure.json = now.json;
+    recorded.measure.quiet = now.quiet;
+    recorded.measure.yes = now.yes;
+    measure(&recorded, checkout, Some((RunDir::reopen(&dir)?, info)))
+}
+
+/// The arguments of the matrix that made this record.
+fn recorded(info: &RunInfo) -> Option<MatrixArgs> {
+    match Cli::try_parse_from(&info.argv).ok()?.command {
+        Command::Matrix(args) => Some(args),
+        _ => None,
+    }
+}
+
+fn measure(args: &MatrixArgs, checkout: &Path, record: Option<(RunDir, RunInfo)>) -> Result<u8, Error> {
+    let choice = matrix::choose(&checkout.join("patches"), &args.targets, &args.linux)?;
+    let mut lab = lab::open(&args.measure, checkout, record)?;
+    let targets = matrix::run(&mut lab, &choice)?;
+    let mut outcome = judge::outcome(&lab.info.accel, targets, Some(lab.run.name().to_owned()));
+    outcome.reasons.extend(choice.left_out);
+    let outcome = finish(&lab, outcome);
+    if args.measure.json {
+        println!("{}", serde_json::to_string(&outcome).context("cannot serialise the outcome")?);
+    } else {
+        print!("{}", report::matrix::render(&outcome, Look::of_stdout()));
+    }
+    Ok(outcome.exit)
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The outcome of a matrix for people at a terminal: kernels by cells.
+//!
+//! ```text
+//! summary, one line
+//! one table: cells down, kernels across, baseline → patched
+//! who held the lock, by kernel
+//! reasons, the worst first
+//! ```
+//!
+//! Owns: that table. Cells of one backing that show the same on every kernel share
+//! a row. Must not: print; the caller does.
+
+use comfy_table::{Cell, Color};
+
+use super::table::{self, Look};
+use super::{measured, place_of_wait};
+use crate::outcome::{CellOutcome, CellState, Outcome, TargetOutcome};
+
+/// Frames of a holder's stack that are shown.
+const STACK_FRAMES: usize = 3;
+
+/// The whole text, with a line end.
+#[must_use]
+pub fn render(outcome: &Outcome, look: Look) -> String {
+    let mut text = format!("{}\n", table::headline(outcome, look));
+    let rows = merged(rows(outcome));
+    if !rows.is_empty() {
+        text += &format!("\n{}", table::trimmed(&grid(outcome, &rows, look)));
+    }
+    for target in &outcome.targets {
+        text += &holders(target);
+    }
+    text + &table::reasons(outcome, look)
+}
+
+/// One line of the table, before lines are merged.
+#[derive(Debug, Clone, PartialEq)]
+struct Row {
+    backing: String,
+    windows: Vec<u32>,
+    cells: Vec<String>,
+    probes: Vec<String>,
+    /// What each side of each target shows: states of the sides in order.
+    shown: Vec<Vec<Option<CellState>>>,
+}
+
+fn rows(outcome: &Outcome) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    let all = outcome.targets.iter().flat_map(|target| &target.sides).flat_map(|side| &side.cells);
+    for cell in all.filter(|cell| !cell.is_control()) {
+        let known =
+            |row: &Row| row.cells[0] == cell.cell && row.windows[0] == cell.window && row.probes[0] == cell.probe;
+        if rows.iter().any(known) {
+            continue;
+        }
+        rows.push(Row {
+            backing: cell.cell.split('.').next().unwrap_or(&cell.cell).to_owned(),
+            windows: vec![cell.window],
+            cells: vec![cell.cell.clone()],
+            probes: vec![cell.probe.clone()],
+            shown: outcome.targets.iter().map(|target| shown(target, cell)).collect(),
+        });
+    }
+    rows
+}
+
+fn shown(target: &TargetOutcome, cell: &CellOutcome) -> Vec<Option<CellState>> {
+    let state = |cell: &CellOutcome| cell.state;
+    target.sides.iter().map(|side| super::same_cell(side, cell).map(state)).collect()
+}
+
+/// Joins rows that show the same, one dimension at a time: probes, cells of a
+/// backing, windows. A row stays a product of all three.
+fn merged(rows: Vec<Row>) -> Vec<Row> {
+    let probes = joined(
+        rows,
+        |one, other| one.cells == other.cells && one.windows == other.windows,
+        |into, from| into.probes.extend(from.probes),
+    );
+    let cells = joined(
+        probes,
+        |one, other| one.probes == other.probes && one.windows == other.windows,
+        |into, from| into.cells.extend(from.cells),
+    );
+    joined(
+        cells,
+        |one, other| one.probes == other.probes && one.cells == other.cells,
+        |into, from| into.windows.extend(from.windows),
+    )
+}
+
+fn joined(rows: Vec<Row>, alike: impl Fn(&Row, &Row) -> bool, join: impl Fn(&mut Row, Row)) -> Vec<Row> {
+    let mut joined: Vec<Row> = Vec::new();
+    for row in rows {
+        let same = |other: &&mut Row| other.backing == row.backing && other.shown == row.shown && alike(other, &row);
+        match joined.iter_mut().find(same) {
+            Some(other) => join(other, row),
+            None => joined.push(row),
+        }
+    }
+    joined
+}
+
+fn grid(outcome: &Outcome, rows: &[Row], look: Look) -> comfy_table::Table {
+    let mut grid = table::grid(look);
+    let mut head = vec!["cells".to_owned(), "window".to_owned(), "probe".to_owned()];
+    head.extend(outcome.targets.iter().map(|target| format!("{}\n{}", target.target, target.version)));
+    grid.set_header(head);
+    for row in rows {
+        let mut line = vec![
+            Cell::new(names(rows, row)),
+            Cell::new(row.windows.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+            Cell::new(row.probes.join(", ")),
+        ];
+        line.extend(row.shown.iter().map(|states| change(states)));
+        grid.add_row(line);
+    }
+    let mut line = vec![Cell::new("longest wait"), Cell::new(""), Cell::new("")];
+    line.extend(outcome.targets.iter().map(|target| Cell::new(longest(target))));
+    grid.add_row(line);
+    grid
+}
+
+/// `anon.*` if the row has all cells of its backing, else their names.
+fn names(rows: &[Row], row: &Row) -> String {
+    let alone = rows.iter().all(|other| other == row || other.backing != row.backing || other.cells == row.cells);
+    if alone && row.cells.len() > 1 { format!("{}.*", row.backing) } else { row.cells.join("\n") }
+}
+
+/// `held → released`.
+fn change(states: &[Option<CellState>]) -> Cell {
+    let words: Vec<String> =
+        states.iter().map(|state| state.map_or_else(|| "-".to_owned(), |state| state.to_string())).collect();
+    let text = if words.is_empty() { "-".to_owned() } else { words.join(" → ") };
+    match states.last().copied().flatten() {
+        Some(CellState::Released) => Cell::new(text).fg(Color::Green),
+        Some(CellState::Held) => Cell::new(text).fg(Color::Red),
+        Some(CellState::Mixed | CellState::Broken) => Cell::new(text).fg(Color::Yellow),
+        Some(CellState::Skipped) | None => Cell::new(text).fg(Color::DarkGrey),
+    }
+}
+
+fn longest(target: &TargetOutcome) -> String {
+    let side = |side: &crate::outcome::SideOutcome| {
+        let waits = side.cells.iter().filter(|cell| measured(cell) && !cell.is_control()).map(|cell| cell.wait_ms.max);
+        waits.max_by(f64::total_cmp).map_or_else(|| "-".to_owned(), |wait| format!("{wait:.1} ms"))
+    };
+    target.sides.iter().map(side).collect::<Vec<_>>().join(" → ")
+}
+
+/// The places in which the lock was held, each with its number of cells and probes.
+fn holders(target: &TargetOutcome) -> String {
+    let mut places: Vec<(String, usize)> = Vec::new();
+    for side in &target.sides {
+        let held = |cell: &&CellOutcome| cell.state == CellState::Held && !cell.is_control();
+        for cell in side.cells.iter().filter(held) {
+            let stack = place_of_wait(&cell.holder, STACK_FRAMES).join(" < ");
+            let place = format!("{} {}: held in {stack}", target.target, side.side);
+            match places.iter_mut().find(|(known, _)| *known == place) {
+                Some((_, count)) => *count += 1,
+                None => places.push((place, 1)),
+            }
+        }
+    }
+    places.into_iter().fold(String::new(), |text, (place, count)| text + &format!("{place} ({count})\n"))
+}
