@@ -18,6 +18,28 @@ pub enum Backing {
     Anon,
     /// A memfd, swapped out (`shmem_swapin_folio()`, before v5.17 `shmem_swapin_page()`).
     Shmem,
+    /// A memfd that is wanted back while it is still being written to swap: the
+    /// *write* is withheld.
+    ShmemWriteback,
+    /// A shared mapping of a block device, with read-around (`filemap_fault()`).
+    File,
+    /// The same under `MADV_RANDOM`: nothing is read ahead.
+    FileRandom,
+}
+
+impl Backing {
+    /// All of them.
+    const ALL: [Self; 5] = [Self::Anon, Self::Shmem, Self::ShmemWriteback, Self::File, Self::FileRandom];
+
+    /// The readahead windows that make a difference.
+    fn windows(self) -> &'static [u32] {
+        match self {
+            Self::Anon | Self::Shmem => &[1, 8],
+            // Of a write nothing is read ahead.
+            Self::ShmemWriteback | Self::FileRandom => &[1],
+            Self::File => &[8],
+        }
+    }
 }
 
 /// The way by which KVM waits for the page.
@@ -68,7 +90,8 @@ pub enum Situation {
 pub struct Cell {
     /// The situation.
     pub situation: Situation,
-    /// Pages that swap readahead may bring in at most: 1 (`page-cluster` 0) or 8 (3).
+    /// Pages that readahead may bring in at most: 1 or 8; of swap (`page-cluster` 0
+    /// or 3), or of the file.
     pub window: u32,
 }
 
@@ -93,10 +116,10 @@ pub fn catalogue() -> Vec<Cell> {
     let controls =
         [Control::Held, Control::Released].map(|control| Cell { situation: Situation::Control(control), window: 1 });
     let mut cells = controls.to_vec();
-    for backing in [Backing::Anon, Backing::Shmem] {
+    for backing in Backing::ALL {
         for path in [Path::Sync, Path::ApfHalt] {
             for access in [Access::Read, Access::Write] {
-                for window in [1, 8] {
+                for &window in backing.windows() {
                     cells.push(Cell { situation: Situation::Fault(backing, path, access), window });
                 }
             }
@@ -195,7 +218,8 @@ mod tests {
         assert!(names.contains(&"control.held@1".to_owned()));
         assert!(names.contains(&"anon.sync.read@1".to_owned()));
         assert!(names.contains(&"shmem.apf-halt.write@8".to_owned()));
-        assert_eq!(names.len(), 18);
+        assert!(names.contains(&"file-random.sync.read@1".to_owned()));
+        assert_eq!(names.len(), 30);
     }
 
     #[test]

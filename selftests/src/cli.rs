@@ -146,14 +146,17 @@ fn describe(cell: Cell) -> String {
         Access::Write => "stores to",
     };
     let backing = match backing {
-        Backing::Anon => "private anonymous",
-        Backing::Shmem => "memfd",
+        Backing::Anon => "swapped-out private anonymous memory",
+        Backing::Shmem => "swapped-out memfd memory",
+        Backing::ShmemWriteback => "memfd memory that is still being written to swap",
+        Backing::File => "a shared mapping of a block device that is not in memory",
+        Backing::FileRandom => "such a mapping under MADV_RANDOM",
     };
     let path = match path {
         Path::Sync => "the vCPU thread waits",
         Path::ApfHalt => "the vCPU halts and a kworker waits, if the kernel lets it",
     };
-    format!("a guest {access} swapped-out {backing} memory, readahead window {}; {path}", cell.window)
+    format!("a guest {access} {backing}, readahead window {}; {path}", cell.window)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::clock::{millis, now};
 use crate::failure::Failure;
 use crate::inject;
 use crate::rig::{Rig, Subject};
-use crate::subject::Setup;
+use crate::subject::{Kind, Setup};
 use crate::swap;
 use crate::trial::Scene;
 use crate::wire::{Message, Op};
@@ -100,7 +100,7 @@ impl CellRun<'_> {
     /// One access without any swap: does KVM run a guest here at all?
     fn first_run(&self, subject: &Subject) -> Result<(), Failure> {
         let kit = &self.rig.kit;
-        subject.main.ask(&Message::new(Op::Map, &[0, 1]), kit.deadline(10_000))?;
+        subject.main.ask(&Message::new(Op::Map, &[Kind::Private as u64, 1]), kit.deadline(10_000))?;
         subject.vcpu.send(&Message::new(Op::Go, &[0, 0]))?;
         match subject.vcpu.next_until(kit.deadline(5000))? {
             Some(Message { op: Op::Done, .. }) => Ok(()),
@@ -150,7 +150,11 @@ impl CellRun<'_> {
     }
 
     fn scene<'a>(&'a mut self, subject: &'a Subject, situation: Situation, probes: &'a [Probe]) -> Scene<'a> {
-        let Rig { device, trace, kit } = self.rig;
+        let Rig { swap, disk, trace, kit } = self.rig;
+        let device = match situation {
+            Situation::Fault(Backing::File | Backing::FileRandom, ..) => disk,
+            _ => swap,
+        };
         let (cell, hold_ms) = (self.cell, self.plan.hold_ms);
         Scene { server: &mut device.server, trace, kit, subject, cell, situation, hold_ms, probes }
     }

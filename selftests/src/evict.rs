@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Swaps the guest memory out for good.
+//! Gets the guest memory out of memory for good.
 //!
-//! Owns: the rounds of paging out and reclaim until nothing is in memory. Must
+//! Owns: the rounds of paging out and reclaim until nothing is in memory; for a
+//! file, of dropping the page cache. Must
 //! not: believe any of them; `mincore`, which sees the swap cache, decides.
 
 use std::fs::File;
@@ -10,6 +11,7 @@ use std::os::unix::fs::FileExt;
 use anyhow::{Context, bail};
 
 use crate::clock::nap;
+use crate::failure::Failure;
 use crate::rig::{Kit, Subject};
 use crate::subject::PAGES;
 use crate::swap::{PAGE, Place, place};
@@ -44,6 +46,36 @@ pub(crate) fn evict(kit: &Kit, subject: &Subject) -> anyhow::Result<()> {
 
 fn ask(kit: &Kit, subject: &Subject, order: Message) -> anyhow::Result<u64> {
     Ok(subject.main.ask(&order, kit.deadline(10_000))?.args[0])
+}
+
+/// Drops all guest memory that is a mapping of a file from the page cache.
+///
+/// # Errors
+/// Pages stay in memory until a deadline.
+pub(crate) fn drop_file(kit: &Kit, subject: &Subject) -> anyhow::Result<()> {
+    let deadline = kit.deadline(3000);
+    loop {
+        ask(kit, subject, Message::new(Op::PageOut, &[]))?;
+        let resident = ask(kit, subject, Message::new(Op::Resident, &[]))?;
+        if resident == 0 {
+            return Ok(());
+        }
+        if deadline.passed() {
+            bail!("{resident} of {PAGES} pages stay in memory after fdatasync and POSIX_FADV_DONTNEED");
+        }
+        nap(500);
+    }
+}
+
+/// Starts to write all guest memory to swap, and no more.
+///
+/// # Errors
+/// [`Failure::Skip`] where the kernel cannot do that (before 5.4).
+pub(crate) fn start_writing(kit: &Kit, subject: &Subject) -> Result<(), Failure> {
+    if ask(kit, subject, Message::new(Op::PageOut, &[]))? == 0 {
+        return Err(Failure::Skip("without MADV_PAGEOUT (5.4) no write to swap can be withheld".to_owned()));
+    }
+    Ok(())
 }
 
 /// The swap slot of private page `page`, from pagemap.

@@ -24,10 +24,12 @@ const LOCK: &str = "kvm-gup-io";
 /// What must be taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// The network block device that was connected and swapped to.
-    pub(crate) device: PathBuf,
+    /// The network block devices that were connected, one of them swapped to.
+    pub(crate) devices: Vec<PathBuf>,
     /// `vm.page-cluster` as it was.
     pub(crate) page_cluster: u32,
+    /// The `read_ahead_kb` of one of them as it was.
+    pub(crate) read_ahead: Option<(PathBuf, u32)>,
 }
 
 /// Held while a run lasts, so that two do not clean up each other.
@@ -70,10 +72,15 @@ pub(crate) fn clean() -> Vec<String> {
     if let Ok(json) = fs::read(RECORD) {
         match serde_json::from_slice::<Record>(&json) {
             Ok(record) => {
-                if swap::active(&record.device) {
-                    attempt(swap::off(&record.device));
+                for device in &record.devices {
+                    if swap::active(device) {
+                        attempt(swap::off(device));
+                    }
+                    attempt(disconnect(device));
                 }
-                attempt(disconnect(&record.device));
+                if let Some((device, value)) = record.read_ahead {
+                    attempt(device::set_read_ahead_kb(&device, value));
+                }
                 attempt(swap::set_page_cluster(record.page_cluster));
             }
             Err(error) => attempt(Err(error).context(RECORD)),
@@ -100,7 +107,11 @@ mod tests {
 
     #[test]
     fn a_record_reads_back() {
-        let record = Record { device: "/dev/nbd3".into(), page_cluster: 3 };
+        let record = Record {
+            devices: vec!["/dev/nbd3".into(), "/dev/nbd4".into()],
+            page_cluster: 3,
+            read_ahead: Some(("/dev/nbd4".into(), 128)),
+        };
         let json = serde_json::to_vec(&record).unwrap();
         assert_eq!(serde_json::from_slice::<Record>(&json).unwrap(), record);
     }

@@ -12,20 +12,35 @@ use crate::cgroup::Group;
 use crate::clock::Deadline;
 use crate::failure::Failure;
 use crate::leftovers::{self, Record};
-use crate::nbd::device::Device;
+use crate::nbd::device::{self, Device};
 use crate::roles::{self, Role, Stay};
 use crate::subject::Setup;
 use crate::swap;
 use crate::trace::Trace;
 use crate::wire::{Channel, Message, Op};
 
-/// The page of the device that no trial swaps to, for reads that are no fault.
-pub(crate) const QUIET_SLOT: u64 = (crate::nbd::server::DEVICE_BYTES / swap::PAGE) as u64 - 1;
+/// Bytes of the swap device: 4096 pages, many times what one trial swaps out, and
+/// little enough to be locked in a guest of 512 MiB.
+const SWAP_BYTES: usize = 16 << 20;
+/// Bytes of the other device.
+const DISK_BYTES: usize = 1 << 20;
+
+/// The page of the swap device that no trial swaps to, for reads that are no fault.
+pub(crate) const QUIET_SLOT: u64 = (SWAP_BYTES / swap::PAGE) as u64 - 1;
+/// Where on the other device the file begins that guest memory maps: what is read
+/// around a page of it is on the device, too.
+pub(crate) const FILE_OFFSET: usize = DISK_BYTES / 2;
+
+/// Read-around of eight pages, as far as the largest readahead of swap.
+const READ_AHEAD_KB: u32 = 32;
 
 /// The running instrument.
 pub(crate) struct Rig {
-    /// The block device, in use for swap.
-    pub(crate) device: Device,
+    /// The block device in use for swap.
+    pub(crate) swap: Device,
+    /// The block device that guest memory may be a mapping of: one that is in use
+    /// for swap cannot be mapped.
+    pub(crate) disk: Device,
     /// The tracepoint, or why it cannot be read.
     pub(crate) trace: Result<Trace, String>,
     /// The rest.
@@ -40,7 +55,9 @@ pub(crate) struct Kit {
     pub(crate) reader: Role,
     /// The process behind both controls.
     pub(crate) accessor: Role,
-    /// The device node.
+    /// The device nodes of [`Rig::swap`] and [`Rig::disk`].
+    pub(crate) swap: PathBuf,
+    /// See above.
     pub(crate) disk: PathBuf,
     /// Factor on every deadline.
     pub(crate) patience: f64,
@@ -71,23 +88,31 @@ impl Rig {
         // Nothing that decides about a release may wait for the swap device.
         roles::lock_memory_forever()?;
         let page_cluster = swap::page_cluster()?;
-        let device = Device::start(patience)?;
-        leftovers::record(&Record { device: device.path.clone(), page_cluster })?;
+        let swap = Device::start(SWAP_BYTES, patience)?;
+        // Recorded before the next is chosen: it must not be taken for a free one.
+        let mut record = Record { devices: vec![swap.path.clone()], page_cluster, read_ahead: None };
+        leftovers::record(&record)?;
+        let disk = Device::start(DISK_BYTES, patience)?;
+        record.devices.push(disk.path.clone());
+        record.read_ahead = Some((disk.path.clone(), device::read_ahead_kb(&disk.path)?));
+        leftovers::record(&record)?;
+        device::set_read_ahead_kb(&disk.path, READ_AHEAD_KB)?;
         let group = Group::create()?;
-        swap::on(&device.path)?;
+        swap::on(&swap.path)?;
         let trace = Trace::open().map_err(|error| format!("{error:#}"));
         let (reader, accessor) = (helper("reader", patience)?, helper("accessor", patience)?);
-        let disk = device.path.clone();
-        Ok(Self { device, trace, kit: Kit { group, reader, accessor, disk, patience } })
+        let kit = Kit { group, reader, accessor, swap: swap.path.clone(), disk: disk.path.clone(), patience };
+        Ok(Self { swap, disk, trace, kit })
     }
 
     /// Ends everything, in the reverse order.
     pub(crate) fn tear_down(self) -> anyhow::Result<()> {
-        let Self { device, trace, kit } = self;
+        let Self { swap, disk, trace, kit } = self;
         let patience = kit.patience;
         drop((trace, kit));
-        swap::off(&device.path)?;
-        device.stop(patience)?;
+        swap::off(&swap.path)?;
+        swap.stop(patience)?;
+        disk.stop(patience)?;
         let complaints = leftovers::clean();
         anyhow::ensure!(complaints.is_empty(), "cleaning up: {}", complaints.join("; "));
         Ok(())
@@ -106,7 +131,10 @@ impl Kit {
         let (writer, writer_theirs) = Channel::pair()?;
         let main = Role::spawn("subject", &[Stay::from(vcpu_theirs), Stay::from(writer_theirs)])?;
         self.group.add(main.pid)?;
-        main.control.send(&Message::new(Op::Go, &setup.to_args()))?;
+        let mut order = Message::with_text(Op::Go, &self.disk.to_string_lossy());
+        let [async_faults, write] = setup.to_args();
+        (order.args[0], order.args[1]) = (async_faults, write);
+        main.control.send(&order)?;
         let answer = main.control.next_until(self.deadline(20_000)).context("the probed process")?;
         match answer {
             Some(Message { op: Op::Done, args: [vcpu_tid, writer_tid, hva, ..], .. }) => {

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! map → evict → arm → access → read withheld → waiter waits → probes → release → compare
+//! map → arm → write out → writes withheld → access → waiter waits → …      shmem-writeback
 //! ```
 //!
 //! Owns: that sequence and its sample. Must not: judge, or leave anything
@@ -15,13 +16,13 @@ use selftests::cell::{Access, Backing, Cell, Control, Path, Probe, Situation};
 use selftests::protocol::Sample;
 
 use crate::clock::{millis, now};
-use crate::evict::{evict, slot};
+use crate::evict::{drop_file, evict, slot, start_writing};
 use crate::failure::Failure;
 use crate::hold::{self, ProbeRun, Suspects};
 use crate::inject;
-use crate::nbd::device::{Server, Withheld};
-use crate::rig::{Kit, QUIET_SLOT, Subject};
-use crate::subject::{PAGES, value_at};
+use crate::nbd::device::{Requests, Server, Withheld};
+use crate::rig::{FILE_OFFSET, Kit, QUIET_SLOT, Subject};
+use crate::subject::{Kind, PAGES, value_at};
 use crate::swap::PAGE;
 use crate::trace::Trace;
 use crate::wire::{Channel, Message, Op, wait_any};
@@ -66,9 +67,9 @@ impl Scene<'_> {
     pub(crate) fn trial(&mut self, trial: u32, seed: u64) -> Result<Sample, Failure> {
         let target = self.prepare(seed)?;
         self.async_faults()?;
-        self.server.arm()?;
+        self.server.arm(self.requests())?;
         let mut runs = probe_runs(self.probes, self.kit, self.subject);
-        let seen = self.while_withheld(target, &mut runs);
+        let seen = self.begin_writes().and_then(|()| self.while_withheld(target, &mut runs));
         let release = now();
         self.server.release()?;
         let settled = self.settle(target, &mut runs, !matches!(seen, Err(Early::Over(_))));
@@ -78,29 +79,69 @@ impl Scene<'_> {
         Ok(Sample {
             trial,
             hold_ms: millis(release.saturating_sub(since)),
-            withheld_bytes: self.server.withheld.iter().map(|read| read.length).sum(),
+            withheld_bytes: self.withheld_bytes(),
             async_pf: self.async_faults()?,
             probes: runs.into_iter().filter_map(|run| run.sample(release)).collect(),
             waiter,
         })
     }
 
-    /// Fresh guest memory, swapped out where the situation needs it.
+    /// What the situation waits for.
+    fn requests(&self) -> Requests {
+        match self.situation {
+            Situation::Fault(Backing::ShmemWriteback, ..) => Requests::Writes,
+            _ => Requests::Reads,
+        }
+    }
+
+    fn withheld_bytes(&self) -> u64 {
+        self.server.withheld.iter().map(|request| request.length).sum()
+    }
+
+    /// Fresh guest memory, out of memory where the situation needs it.
     fn prepare(&self, seed: u64) -> Result<Target, Failure> {
-        let shared = matches!(self.situation, Situation::Fault(Backing::Shmem, ..));
-        let map = Message::new(Op::Map, &[u64::from(shared), seed]);
+        let kind = kind(self.situation);
+        let map = Message::new(Op::Map, &[kind as u64, seed]);
         self.subject.main.ask(&map, self.kit.deadline(10_000))?;
         let page = MARGIN + (seed >> 20) % (PAGES as u64 - 2 * MARGIN);
-        let mut target = Target { seed, page, value: seed >> 8 & 0xff, slot: None };
-        if self.situation == Situation::Control(Control::Released) {
-            target.slot = Some(QUIET_SLOT);
-            return Ok(target);
+        let slot = match self.situation {
+            Situation::Control(Control::Released) => Some(QUIET_SLOT),
+            // Where a page of a memfd goes is not told.
+            Situation::Fault(Backing::ShmemWriteback, ..) => None,
+            Situation::Fault(Backing::Shmem, ..) => {
+                evict(self.kit, self.subject)?;
+                None
+            }
+            Situation::Fault(Backing::File | Backing::FileRandom, ..) => {
+                drop_file(self.kit, self.subject)?;
+                Some((FILE_OFFSET / PAGE) as u64 + page)
+            }
+            Situation::Fault(Backing::Anon, ..) | Situation::Control(Control::Held) => {
+                evict(self.kit, self.subject)?;
+                Some(slot(self.subject, page)?)
+            }
+        };
+        Ok(Target { seed, page, value: seed >> 8 & 0xff, slot })
+    }
+
+    /// Where writes are withheld, all guest memory must be on its way before the
+    /// access.
+    fn begin_writes(&mut self) -> Result<(), Early> {
+        if self.requests() == Requests::Reads {
+            return Ok(());
         }
-        evict(self.kit, self.subject)?;
-        if !shared {
-            target.slot = Some(slot(self.subject, page)?);
+        start_writing(self.kit, self.subject).map_err(Early::Over)?;
+        let deadline = self.kit.deadline(3000);
+        while self.withheld_bytes() < (PAGES * PAGE) as u64 {
+            if wait_any(&[self.server.as_fd()], deadline).map_err(|error| Early::Over(error.into()))?[0] {
+                self.server.take_report().map_err(|error| Early::Over(error.into()))?;
+            } else if deadline.passed() {
+                let seen = &self.server.withheld;
+                let reason = format!("not all guest memory is being written; withheld are {seen:?}");
+                return Err(Early::Over(Failure::Again(reason)));
+            }
         }
-        Ok(target)
+        Ok(())
     }
 
     /// The channel on which the access is ordered and answered.
@@ -117,7 +158,7 @@ impl Scene<'_> {
             Situation::Fault(..) => Message::new(Op::Go, &[target.page, target.value]),
             Situation::Control(Control::Held) => Message::new(Op::Go, &[self.subject.main.pid.into(), at]),
             Situation::Control(Control::Released) => {
-                let mut order = Message::with_text(Op::Go, &self.kit.disk.to_string_lossy());
+                let mut order = Message::with_text(Op::Go, &self.kit.swap.to_string_lossy());
                 order.args[1] = QUIET_SLOT * PAGE as u64;
                 order
             }
@@ -135,13 +176,17 @@ impl Scene<'_> {
 
     /// From the access to the end of the probes: who waited, and since when.
     fn while_withheld(&mut self, target: Target, runs: &mut [ProbeRun<'_>]) -> Result<(Vec<String>, u64), Early> {
+        let start = now();
         let begun = self.accessing().send(&self.access_order(target));
         begun.map_err(|error| Early::Over(error.into()))?;
-        let withheld = self.wait_withheld(target)?;
+        let since = match self.requests() {
+            Requests::Reads => self.wait_withheld(target)?.at,
+            Requests::Writes => start,
+        };
         let waiter = self.suspects().waiter(self.kit.deadline(2000))?;
         hold::probe(runs, self.hold_ms, self.kit.deadline(u64::from(self.hold_ms) + 2000))?;
         inject::while_withheld(self.cell);
-        Ok((waiter, withheld.at))
+        Ok((waiter, since))
     }
 
     fn wait_withheld(&mut self, target: Target) -> Result<Withheld, Early> {
@@ -215,6 +260,16 @@ impl Scene<'_> {
             Ok(trace) => Ok(Some(trace.take(self.subject.vcpu_tid)?)),
             Err(_) => Ok(None),
         }
+    }
+}
+
+/// What the situation's guest memory is a mapping of; a control's is private.
+fn kind(situation: Situation) -> Kind {
+    match situation {
+        Situation::Fault(Backing::Shmem | Backing::ShmemWriteback, ..) => Kind::Memfd,
+        Situation::Fault(Backing::File, ..) => Kind::File,
+        Situation::Fault(Backing::FileRandom, ..) => Kind::FileRandom,
+        Situation::Fault(Backing::Anon, ..) | Situation::Control(_) => Kind::Private,
     }
 }
 

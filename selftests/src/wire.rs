@@ -36,15 +36,15 @@ pub(crate) enum Op {
     Done = 2,
     /// It failed; the text says how.
     Fail = 3,
-    /// Server: withhold every read from now on.
+    /// Server: withhold every read from now on, or with 1 every reply to a write.
     Arm = 4,
-    /// From the server: a read is withheld; offset, bytes, [`crate::clock::now`].
+    /// From the server: a request is withheld; offset, bytes, [`crate::clock::now`].
     Withheld = 5,
     /// Server: answer everything that is withheld, withhold no more.
     Release = 6,
     /// Subject: fresh guest memory; backing, seed.
     Map = 7,
-    /// Subject: MADV_PAGEOUT on the guest memory.
+    /// Subject: start to get the guest memory out of memory; was that possible?
     PageOut = 8,
     /// Subject: how many pages of the guest memory are in memory?
     Resident = 9,

@@ -13,7 +13,6 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, bail};
 
-use super::server::DEVICE_BYTES;
 use crate::clock::{Deadline, nap};
 use crate::failure::Failure;
 use crate::roles::{Role, Stay};
@@ -41,12 +40,21 @@ pub(crate) struct Device {
 /// The conductor's view of the server process.
 pub(crate) struct Server {
     role: Role,
-    /// Reads withheld since the last [`Server::arm`].
+    /// Requests withheld since the last [`Server::arm`].
     pub(crate) withheld: Vec<Withheld>,
     patience: f64,
 }
 
-/// A read whose reply is withheld.
+/// What is to be withheld.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Requests {
+    /// Reads; writes pass.
+    Reads,
+    /// Writes; reads pass.
+    Writes,
+}
+
+/// A request whose reply is withheld.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Withheld {
     /// First byte on the device.
@@ -58,7 +66,7 @@ pub(crate) struct Withheld {
 }
 
 impl Withheld {
-    /// Does the read bring in this page of the device?
+    /// Is this page of the device part of it?
     pub(crate) fn covers(&self, slot: u64) -> bool {
         let byte = slot * PAGE as u64;
         self.offset <= byte && byte < self.offset + self.length
@@ -66,8 +74,8 @@ impl Withheld {
 }
 
 impl Device {
-    /// Starts a server process and connects a free NBD device to it.
-    pub(crate) fn start(patience: f64) -> Result<Self, Failure> {
+    /// Starts a server process and connects a free NBD device of so many bytes to it.
+    pub(crate) fn start(bytes: usize, patience: f64) -> Result<Self, Failure> {
         let path = free_device(Path::new("/sys/block"))?;
         let file = OpenOptions::new()
             .read(true)
@@ -77,20 +85,24 @@ impl Device {
         let (ours, theirs) = UnixStream::pair().context("socketpair for NBD")?;
         let role = Role::spawn("nbd", &[Stay::from(OwnedFd::from(theirs))])?;
         let mut server = Server { role, withheld: Vec::new(), patience };
-        server.expect_done("start")?;
-        let client = connect(&file, ours)?;
+        server.order(Message::new(Op::Go, &[bytes as u64]))?;
+        let client = connect(&file, ours, bytes)?;
         let device = Self { path, server, file, client };
-        device.wait_connected(patience)?;
+        device.wait_connected(bytes, patience)?;
         Ok(device)
     }
 
-    fn wait_connected(&self, patience: f64) -> anyhow::Result<()> {
+    /// `pid` appears before the size is set.
+    fn wait_connected(&self, bytes: usize, patience: f64) -> anyhow::Result<()> {
         let name = self.path.file_name().context("an NBD device has a name")?;
-        let pid = Path::new("/sys/block").join(name).join("pid");
+        let dir = Path::new("/sys/block").join(name);
+        let sectors = (bytes / 512).to_string();
+        let is_set = || std::fs::read_to_string(dir.join("size")).is_ok_and(|size| size.trim() == sectors);
         let deadline = Deadline::after(5000, patience);
-        while !pid.exists() {
+        while !(dir.join("pid").exists() && is_set()) {
             if deadline.passed() || self.client.is_finished() {
-                bail!("ioctl(NBD_DO_IT) on {} did not connect: no {}", self.path.display(), pid.display());
+                let (path, dir) = (self.path.display(), dir.display());
+                bail!("ioctl(NBD_DO_IT) on {path} did not connect: no {dir}/pid, or not {sectors} in {dir}/size");
             }
             nap(500);
         }
@@ -113,13 +125,13 @@ impl Device {
 }
 
 /// Gives the kernel its socket and starts the thread that is the connection.
-fn connect(file: &File, socket: UnixStream) -> anyhow::Result<JoinHandle<nix::Result<libc::c_int>>> {
+fn connect(file: &File, socket: UnixStream, bytes: usize) -> anyhow::Result<JoinHandle<nix::Result<libc::c_int>>> {
     let fd = file.as_raw_fd();
     // SAFETY: `fd` is an open NBD device; the arguments are a socket and numbers.
     unsafe {
         nbd_set_sock(fd, socket.as_raw_fd()).context("ioctl(NBD_SET_SOCK)")?;
         nbd_set_blksize(fd, PAGE as libc::c_int).context("ioctl(NBD_SET_BLKSIZE)")?;
-        nbd_set_size_blocks(fd, (DEVICE_BYTES / PAGE) as libc::c_int).context("ioctl(NBD_SET_SIZE_BLOCKS)")?;
+        nbd_set_size_blocks(fd, (bytes / PAGE) as libc::c_int).context("ioctl(NBD_SET_SIZE_BLOCKS)")?;
     }
     let file = file.try_clone().context("duplicating the NBD device")?;
     std::thread::Builder::new()
@@ -139,6 +151,24 @@ pub(crate) fn clear(file: &File) -> anyhow::Result<()> {
     // SAFETY: `file` is an open NBD device, and the ioctl takes no argument.
     unsafe { nbd_clear_sock(file.as_raw_fd()) }.context("ioctl(NBD_CLEAR_SOCK)")?;
     Ok(())
+}
+
+/// What the kernel reads ahead of a file on the device, in KiB.
+pub(crate) fn read_ahead_kb(device: &Path) -> anyhow::Result<u32> {
+    let path = read_ahead(device)?;
+    let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    text.trim().parse().with_context(|| format!("{} says {text:?}", path.display()))
+}
+
+/// Sets it, for files that are opened from now on.
+pub(crate) fn set_read_ahead_kb(device: &Path, value: u32) -> anyhow::Result<()> {
+    let path = read_ahead(device)?;
+    std::fs::write(&path, value.to_string()).with_context(|| format!("writing {value} to {}", path.display()))
+}
+
+fn read_ahead(device: &Path) -> anyhow::Result<PathBuf> {
+    let name = device.file_name().with_context(|| format!("{} names no device", device.display()))?;
+    Ok(Path::new("/sys/block").join(name).join("queue/read_ahead_kb"))
 }
 
 /// The first NBD device below `block` that nobody uses.
@@ -163,20 +193,20 @@ fn free_device(block: &Path) -> Result<PathBuf, Failure> {
 }
 
 impl Server {
-    /// Withholds every read from now on.
-    pub(crate) fn arm(&mut self) -> anyhow::Result<()> {
+    /// Withholds every such request from now on.
+    pub(crate) fn arm(&mut self, requests: Requests) -> anyhow::Result<()> {
         self.withheld.clear();
-        self.order(Op::Arm)
+        self.order(Message::new(Op::Arm, &[u64::from(requests == Requests::Writes)]))
     }
 
     /// Lets everything go.
     pub(crate) fn release(&mut self) -> anyhow::Result<()> {
-        self.order(Op::Release)
+        self.order(Message::new(Op::Release, &[]))
     }
 
-    fn order(&mut self, op: Op) -> anyhow::Result<()> {
-        self.role.control.send(&Message::new(op, &[]))?;
-        self.expect_done(&format!("{op:?}"))
+    fn order(&mut self, order: Message) -> anyhow::Result<()> {
+        self.role.control.send(&order)?;
+        self.expect_done(&format!("{:?}", order.op))
     }
 
     fn expect_done(&mut self, what: &str) -> anyhow::Result<()> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The server process: the device's content in locked memory, and the hold.
 //!
-//! Owns: which read is withheld and until when. Must not: page-fault on the
+//! Owns: which request is withheld and until when. Must not: page-fault on the
 //! device that it serves (everything is locked before the first request), nor
 //! decide about the release, which is the conductor's.
 
@@ -17,18 +17,17 @@ use crate::roles;
 use crate::swap;
 use crate::wire::{Channel, Message, Op, wait_any};
 
-/// Bytes of the device: 4096 pages, many times what one trial swaps out, and
-/// little enough to be locked in a guest of 512 MiB.
-pub(crate) const DEVICE_BYTES: usize = 16 << 20;
-
-/// What `role nbd` runs until the kernel or the conductor goes away.
+/// What `role nbd` runs until the kernel or the conductor goes away. The first
+/// order says how many bytes the device has; it is formatted for swap.
 pub(crate) fn serve(control: &Channel, kernel: File) -> anyhow::Result<()> {
-    let mut store = vec![0; DEVICE_BYTES];
-    let header = swap::header(DEVICE_BYTES / swap::PAGE);
+    let Some(order) = control.next()? else { return Ok(()) };
+    let bytes = usize::try_from(order.args[0]).context("the size of the device")?;
+    let mut store = vec![0; bytes];
+    let header = swap::header(bytes / swap::PAGE);
     store[..header.len()].copy_from_slice(&header);
     roles::lock_memory_forever()?;
     let (withheld, answer) = (Vec::with_capacity(256), Vec::new());
-    let mut server = Server { store, kernel, withheld, answer, armed: false };
+    let mut server = Server { store, kernel, withheld, answer, armed: None };
     control.send(&Message::new(Op::Done, &[]))?;
     loop {
         let ready = wait_any(&[server.kernel.as_fd(), control.as_fd()], Deadline::after(60_000, 1.0))?;
@@ -47,7 +46,7 @@ struct Server {
     kernel: File,
     withheld: Vec<Request>,
     answer: Vec<u8>,
-    armed: bool,
+    armed: Option<Command>,
 }
 
 impl Server {
@@ -55,11 +54,11 @@ impl Server {
     fn control(&mut self, control: &Channel) -> anyhow::Result<bool> {
         let Some(order) = control.next()? else { return Ok(false) };
         match order.op {
-            Op::Arm => self.armed = true,
+            Op::Arm => self.armed = Some(if order.args[0] == 0 { Command::Read } else { Command::Write }),
             Op::Release => {
-                self.armed = false;
+                self.armed = None;
                 for request in std::mem::take(&mut self.withheld) {
-                    self.answer_read(request)?;
+                    self.answer(request)?;
                 }
             }
             other => bail!("the server got the order {other:?}"),
@@ -78,16 +77,25 @@ impl Server {
         }
         let Some(request) = request(&header) else { bail!("the kernel sent no NBD request: {header:02x?}") };
         match request.command {
-            Command::Read if self.armed => {
-                self.withheld.push(request);
-                control.send(&Message::new(Op::Withheld, &[request.offset, request.length.into(), clock::now()]))?;
-            }
-            Command::Read => self.answer_read(request)?,
-            Command::Write => self.write(request)?,
             Command::Disconnect => return Ok(false),
-            Command::Other(_) => self.send(&reply(request.handle, EINVAL))?,
+            Command::Write => self.take_bytes(request)?,
+            Command::Read | Command::Other(_) => {}
+        }
+        if self.armed == Some(request.command) {
+            self.withheld.push(request);
+            control.send(&Message::new(Op::Withheld, &[request.offset, request.length.into(), clock::now()]))?;
+        } else {
+            self.answer(request)?;
         }
         Ok(true)
+    }
+
+    fn answer(&mut self, request: Request) -> anyhow::Result<()> {
+        match request.command {
+            Command::Read => self.answer_read(request),
+            Command::Write => self.send(&reply(request.handle, 0)),
+            Command::Disconnect | Command::Other(_) => self.send(&reply(request.handle, EINVAL)),
+        }
     }
 
     fn range(&self, request: &Request) -> Option<std::ops::Range<usize>> {
@@ -105,10 +113,10 @@ impl Server {
         self.kernel.write_all(&self.answer).context("sending the bytes of a read")
     }
 
-    fn write(&mut self, request: Request) -> anyhow::Result<()> {
+    /// The bytes of a write follow its header, whenever it is answered.
+    fn take_bytes(&mut self, request: Request) -> anyhow::Result<()> {
         let Some(range) = self.range(&request) else { bail!("a write beyond the device: {request:?}") };
-        self.kernel.read_exact(&mut self.store[range]).context("reading the bytes of a write")?;
-        self.send(&reply(request.handle, 0))
+        self.kernel.read_exact(&mut self.store[range]).context("reading the bytes of a write")
     }
 
     fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
@@ -142,7 +150,7 @@ mod tests {
             kernel: File::from(OwnedFd::from(socket)),
             withheld: Vec::new(),
             answer: Vec::new(),
-            armed: false,
+            armed: None,
         };
         ours.send(&Message::new(Op::Arm, &[])).unwrap();
         assert!(server.control(&theirs).unwrap());
@@ -169,5 +177,35 @@ mod tests {
         assert_eq!(answer[7], 5, "a read beyond the end is an IO error");
         drop(kernel);
         assert!(!server.kernel(&theirs).unwrap());
+    }
+
+    #[test]
+    fn the_reply_to_a_write_is_withheld_and_its_bytes_are_taken() {
+        let (ours, theirs) = Channel::pair().unwrap();
+        let (mut kernel, socket) = UnixStream::pair().unwrap();
+        let mut server = Server {
+            store: vec![0; 8192],
+            kernel: File::from(OwnedFd::from(socket)),
+            withheld: Vec::new(),
+            answer: Vec::new(),
+            armed: None,
+        };
+        ours.send(&Message::new(Op::Arm, &[1])).unwrap();
+        assert!(server.control(&theirs).unwrap());
+        assert_eq!(ours.next().unwrap().unwrap().op, Op::Done);
+        kernel.write_all(&ask(1, 8, 4096, 4)).unwrap();
+        kernel.write_all(b"data").unwrap();
+        assert!(server.kernel(&theirs).unwrap());
+        assert_eq!(ours.next().unwrap().unwrap().args[..2], [4096, 4]);
+        kernel.write_all(&ask(0, 7, 4096, 4)).unwrap();
+        assert!(server.kernel(&theirs).unwrap());
+        let mut answer = [0; 20];
+        kernel.read_exact(&mut answer).unwrap();
+        assert_eq!((&answer[8..16], &answer[16..]), (&[7; 8][..], &b"data"[..]), "a read passes");
+        ours.send(&Message::new(Op::Release, &[])).unwrap();
+        assert!(server.control(&theirs).unwrap());
+        let mut answer = [0; 16];
+        kernel.read_exact(&mut answer).unwrap();
+        assert_eq!(answer[8..], [8; 8]);
     }
 }

@@ -5,26 +5,58 @@
 //! its reservation. The hva never changes, so the memslot stays; the VMA is new
 //! in every trial, so that its readahead state is.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::ptr::NonNull;
 
 use anyhow::{Context, bail};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::libc::c_void;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous};
 
 use super::guest::{PAGE, PAGES, word};
+use crate::rig::FILE_OFFSET;
 
 const BYTES: usize = PAGES * PAGE;
 /// Inaccessible pages on each side keep the VMA from merging with another.
 const GUARD: usize = 16 * PAGE;
 const WORDS: usize = PAGE / 8;
 
+/// What the guest memory is a mapping of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum Kind {
+    /// Nothing: private anonymous.
+    Private = 0,
+    /// A memfd.
+    Memfd = 1,
+    /// The block device, with the kernel's read-around.
+    File = 2,
+    /// The block device, for random access.
+    FileRandom = 3,
+}
+
+impl Kind {
+    /// From a message.
+    pub(super) fn from_arg(arg: u64) -> anyhow::Result<Self> {
+        let all = [Self::Private, Self::Memfd, Self::File, Self::FileRandom];
+        all.into_iter().find(|kind| *kind as u64 == arg).with_context(|| format!("no kind of memory is {arg}"))
+    }
+
+    fn is_file(self) -> bool {
+        matches!(self, Self::File | Self::FileRandom)
+    }
+}
+
 pub(super) struct Memory {
     start: NonNull<c_void>,
     memfd: File,
+    disk: File,
+    kind: Kind,
 }
 
 fn bytes(count: usize) -> NonZeroUsize {
@@ -32,8 +64,8 @@ fn bytes(count: usize) -> NonZeroUsize {
 }
 
 impl Memory {
-    /// Reserves the addresses, guards included, and a memfd.
-    pub(super) fn reserve() -> anyhow::Result<Self> {
+    /// Reserves the addresses, guards included, and opens what can be mapped there.
+    pub(super) fn reserve(disk: &Path) -> anyhow::Result<Self> {
         let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
         // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
         let reserved = unsafe { mmap_anonymous(None, bytes(BYTES + 2 * GUARD), ProtFlags::PROT_NONE, flags) }
@@ -41,7 +73,9 @@ impl Memory {
         // SAFETY: the reservation is longer than one guard.
         let start = unsafe { reserved.byte_add(GUARD) };
         let memfd: OwnedFd = memfd_create(c"kvm-gup-io", MFdFlags::MFD_CLOEXEC).context("memfd_create")?;
-        Ok(Self { start, memfd: File::from(memfd) })
+        let opened = OpenOptions::new().read(true).write(true).open(disk);
+        let disk = opened.with_context(|| format!("opening {}", disk.display()))?;
+        Ok(Self { start, memfd: File::from(memfd), disk, kind: Kind::Private })
     }
 
     pub(super) fn hva(&self) -> usize {
@@ -49,28 +83,56 @@ impl Memory {
     }
 
     /// New memory at the old address, filled with the pattern of `seed`.
-    pub(super) fn map(&mut self, shared: bool, seed: u64) -> anyhow::Result<()> {
+    pub(super) fn map(&mut self, kind: Kind, seed: u64) -> anyhow::Result<()> {
+        self.kind = kind;
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let at = NonZeroUsize::new(self.hva());
-        if shared {
-            // Truncation drops the old pages and their swap slots.
-            self.memfd.set_len(0).context("ftruncate(memfd, 0)")?;
-            self.memfd.set_len(BYTES as u64).context("ftruncate(memfd)")?;
+        let shared = |file: &File, offset| {
             let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED;
             // SAFETY: only the reservation's own addresses are replaced, and no
             // reference into them exists.
-            unsafe { mmap(at, bytes(BYTES), protection, flags, self.memfd.as_fd(), 0) }
-        } else {
-            let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED;
-            // SAFETY: as above.
-            unsafe { mmap_anonymous(at, bytes(BYTES), protection, flags) }
+            unsafe { mmap(at, bytes(BYTES), protection, flags, file.as_fd(), offset) }
+        };
+        match kind {
+            Kind::Private => {
+                let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED;
+                // SAFETY: as above.
+                unsafe { mmap_anonymous(at, bytes(BYTES), protection, flags) }
+            }
+            Kind::Memfd => {
+                // Truncation drops the old pages and their swap slots.
+                self.memfd.set_len(0).context("ftruncate(memfd, 0)")?;
+                self.memfd.set_len(BYTES as u64).context("ftruncate(memfd)")?;
+                shared(&self.memfd, 0)
+            }
+            Kind::File | Kind::FileRandom => shared(&self.disk, FILE_OFFSET as libc::off_t),
         }
         .context("mmap of the guest memory")?;
         // Huge pages would make one read of many; without THP this is EINVAL, as wanted.
         self.advise(libc::MADV_NOHUGEPAGE);
-        for (page, words) in self.words().chunks_exact_mut(WORDS).enumerate() {
-            for (index, place) in words.iter_mut().enumerate() {
-                *place = word(seed, page as u64, index as u64);
+        if kind == Kind::FileRandom && !self.advise(libc::MADV_RANDOM) {
+            bail!("madvise(MADV_RANDOM): {}", std::io::Error::last_os_error());
+        }
+        self.fill(seed)
+    }
+
+    /// Writes the pattern: of a file past the mapping, so that nothing is mapped when
+    /// the guest comes, and nothing read before it is overwritten.
+    fn fill(&mut self, seed: u64) -> anyhow::Result<()> {
+        let mut page_of_file = [0; PAGE];
+        for page in 0..PAGES {
+            let pattern = (0..WORDS).map(|index| word(seed, page as u64, index as u64));
+            if self.kind.is_file() {
+                for (place, word) in page_of_file.chunks_exact_mut(8).zip(pattern) {
+                    place.copy_from_slice(&word.to_ne_bytes());
+                }
+                let at = (FILE_OFFSET + page * PAGE) as u64;
+                self.disk.write_all_at(&page_of_file, at).context("writing the file behind the guest memory")?;
+            } else {
+                let words = &mut self.words()[page * WORDS..][..WORDS];
+                for (place, word) in words.iter_mut().zip(pattern) {
+                    *place = word;
+                }
             }
         }
         Ok(())
@@ -83,13 +145,23 @@ impl Memory {
     }
 
     fn advise(&self, advice: libc::c_int) -> bool {
-        // SAFETY: the range is ours, and none of the advices used discards content.
+        // SAFETY: the range is ours, and none of the advices used discards content
+        // (MADV_DONTNEED comes only to a shared file).
         unsafe { libc::madvise(self.start.as_ptr(), BYTES, advice) == 0 }
     }
 
-    /// Starts paging everything out; false where the kernel cannot (before 5.4).
-    pub(super) fn page_out(&self) -> bool {
-        self.advise(libc::MADV_PAGEOUT)
+    /// Starts to get everything out of memory; false where the kernel cannot (swap
+    /// before 5.4).
+    pub(super) fn page_out(&self) -> anyhow::Result<bool> {
+        if !self.kind.is_file() {
+            return Ok(self.advise(libc::MADV_PAGEOUT));
+        }
+        self.disk.sync_data().context("fdatasync of the file behind the guest memory")?;
+        // A page that is mapped would stay.
+        self.advise(libc::MADV_DONTNEED);
+        let (at, advice) = (FILE_OFFSET as libc::off_t, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        posix_fadvise(&self.disk, at, BYTES as libc::off_t, advice).context("posix_fadvise(POSIX_FADV_DONTNEED)")?;
+        Ok(true)
     }
 
     /// Pages in memory, those of the swap cache included.

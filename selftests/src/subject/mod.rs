@@ -18,7 +18,9 @@ mod vm;
 mod writer;
 
 pub(crate) use guest::{PAGES, Setup, value_at};
+pub(crate) use memory::Kind;
 
+use std::path::Path;
 use std::sync::mpsc::channel;
 
 use anyhow::Context;
@@ -31,7 +33,7 @@ use memory::Memory;
 pub(crate) fn serve(control: &Channel, vcpu: Channel, writer: Channel) -> anyhow::Result<()> {
     let Some(order) = control.next()? else { return Ok(()) };
     let setup = Setup::from_args(&order.args);
-    let mut memory = Memory::reserve()?;
+    let mut memory = Memory::reserve(Path::new(&order.text()))?;
     let machine = match vm::build(setup, memory.hva()) {
         Ok(machine) => machine,
         Err(error) => return control.send(&Message::with_text(Op::Skip, &format!("{error:#}"))),
@@ -64,8 +66,8 @@ pub(crate) fn serve(control: &Channel, vcpu: Channel, writer: Channel) -> anyhow
 fn obey(memory: &mut Memory, order: &Message) -> anyhow::Result<Message> {
     let [first, second, third, ..] = order.args;
     match order.op {
-        Op::Map => memory.map(first != 0, second)?,
-        Op::PageOut => return Ok(Message::new(Op::Done, &[u64::from(memory.page_out())])),
+        Op::Map => memory.map(Kind::from_arg(first)?, second)?,
+        Op::PageOut => return Ok(Message::new(Op::Done, &[u64::from(memory.page_out()?)])),
         Op::Resident => return Ok(Message::new(Op::Done, &[memory.resident()?])),
         Op::Verify => memory.verify(first, second, third)?,
         other => anyhow::bail!("the probed process got the order {other:?}"),
