@@ -4,10 +4,14 @@
 //! Owns: names, defaults and help texts of all arguments. Must not: do anything
 //! with them; one file a subcommand in `cmd` does.
 
+mod series;
+
 use clap::{Args, Parser, Subcommand};
 
 use crate::accel::AccelChoice;
 use crate::variant::Variant;
+
+pub use series::{CheckArgs, ExportArgs, ImportArgs, OnTree, RefreshArgs, SeriesArgs, SeriesVerb, VerifyArgs};
 
 /// The target that `test` takes if none is named.
 pub const DEFAULT_TARGET: &str = "v6.1";
@@ -49,6 +53,8 @@ pub enum Command {
     Test(TestArgs),
     /// Test every target, and show all kernels in one table
     Matrix(MatrixArgs),
+    /// Look after a series: verify, check, refresh, export, import
+    Series(SeriesArgs),
     /// Say what this machine lacks, and how to get it
     Doctor(DoctorArgs),
     /// Measure this tool's own budgets: builds, boots, overhead

@@ -23,6 +23,8 @@ pub struct Patch {
     pub path: PathBuf,
     /// The subject without its `[PATCH n/m]`.
     pub subject: String,
+    /// What its `[PATCH n/m]` says: which of how many.
+    pub number: Option<(usize, usize)>,
     /// Who wrote it.
     pub author: Author,
     /// The commit message: subject, empty line, body up to the `---` line.
@@ -55,6 +57,9 @@ pub struct FilePatch {
     pub copy: bool,
     /// Git's mode after (octal 100644, 100755, 120000), if the patch states one.
     pub mode: Option<u32>,
+    /// The blobs before and after, as the `index` line names them: abbreviated, zeros
+    /// for none.
+    pub index: Option<(String, String)>,
     /// The hunks, in the order of the file. None for a pure rename or mode change.
     pub hunks: Vec<Hunk>,
 }
@@ -74,6 +79,7 @@ impl FilePatch {
             new: self.old.clone(),
             copy: false,
             mode: None,
+            index: self.index.clone().map(|(old, new)| (new, old)),
             hunks: self.hunks.iter().map(Hunk::reversed).collect(),
         }
     }
@@ -181,6 +187,6 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Patch, PatchError> {
     if files.is_empty() {
         return Err(PatchError::Empty { patch: path.to_owned() });
     }
-    let mail::Mail { subject, author, message, .. } = mail;
-    Ok(Patch { path: path.to_owned(), subject, author, message, bytes: bytes.to_owned(), files })
+    let mail::Mail { subject, number, author, message, .. } = mail;
+    Ok(Patch { path: path.to_owned(), subject, number, author, message, bytes: bytes.to_owned(), files })
 }

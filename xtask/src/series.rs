@@ -5,6 +5,9 @@
 //! same patches on the same commit give the same commits. Must not: decide how a
 //! hunk fits; `patch` does.
 
+pub mod mbox;
+pub mod verify;
+
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};

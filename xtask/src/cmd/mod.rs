@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod judge;
 mod lab;
 pub mod matrix;
+pub mod series;
 pub mod test;
 
 use anyhow::Context;

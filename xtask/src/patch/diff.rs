@@ -56,6 +56,8 @@ impl<'a> Parser<'a> {
             } else if let Some(name) = line.strip_prefix(b"rename to ").or(line.strip_prefix(b"copy to ")) {
                 file.new = Some(self.checked(name)?);
                 named = true;
+            } else if let Some(ids) = line.strip_prefix(b"index ") {
+                file.index = index(ids);
             } else if line.starts_with(b"GIT binary patch") || line.starts_with(b"Binary files ") {
                 return Err(self.malformed("a binary change, which is not supported".into()));
             } else if line.starts_with(b"--- ") && self.next_is(b"+++ ") {
@@ -245,6 +247,17 @@ fn classify(raw: &[u8]) -> Option<(LineKind, Vec<u8>)> {
     }
 }
 
+/// The ids of `ed6a90523d4c4..629fdc6138e79 100644`, in small letters.
+fn index(raw: &[u8]) -> Option<(String, String)> {
+    let text = std::str::from_utf8(raw).ok()?;
+    let (old, new) = text.split_whitespace().next()?.split_once("..")?;
+    let id = |text: &str| {
+        let is_id = (4..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_id.then(|| text.to_ascii_lowercase())
+    };
+    Some((id(old)?, id(new)?))
+}
+
 /// Start and length of both sides of `@@ -1,2 +3,4 @@ …`.
 fn ranges(header: &str) -> Option<([usize; 2], [usize; 2])> {
     let (ranges, _) = header.strip_prefix("@@ -")?.split_once(" @@")?;
@@ -259,7 +272,5 @@ fn range(text: &str) -> Option<[usize; 2]> {
 }
 
 fn is_extended_header(line: &[u8]) -> bool {
-    [&b"old mode "[..], b"index ", b"similarity index ", b"dissimilarity index "]
-        .iter()
-        .any(|head| line.starts_with(head))
+    [&b"old mode "[..], b"similarity index ", b"dissimilarity index "].iter().any(|head| line.starts_with(head))
 }

@@ -11,6 +11,7 @@ use super::Author;
 /// What the mail says.
 pub(super) struct Mail {
     pub(super) subject: String,
+    pub(super) number: Option<(usize, usize)>,
     pub(super) author: Author,
     pub(super) message: String,
     /// Index of the first line behind the message.
@@ -39,10 +40,11 @@ pub(super) fn parse(path: &Path, lines: &[&[u8]]) -> Mail {
         Some(subject) => strip_tags(subject).to_owned(),
         None => path.file_stem().map_or_else(|| "patch".to_owned(), |stem| stem.to_string_lossy().into_owned()),
     };
+    let number = find("Subject").and_then(number);
     let (name, email) = address(from.as_deref().unwrap_or(""));
     let author = Author { name, email, when: find("Date").and_then(date) };
     let message = if body.is_empty() { format!("{subject}\n") } else { format!("{subject}\n\n{body}\n") };
-    Mail { subject, author, message, end: at }
+    Mail { subject, number, author, message, end: at }
 }
 
 /// The headers, unfolded, and the index of the first line of the body. A file
@@ -89,6 +91,13 @@ fn strip_tags(subject: &str) -> &str {
         }
     }
     rest
+}
+
+/// `[PATCH v2 1/3] mm: x` → 1 of 3.
+fn number(subject: &str) -> Option<(usize, usize)> {
+    let tags = subject.trim().strip_prefix('[')?.split_once(']')?.0;
+    let (number, of) = tags.split_whitespace().find_map(|word| word.split_once('/'))?;
+    Some((number.parse().ok()?, of.parse().ok()?))
 }
 
 /// Name and address of `Ada <ada@example.org>`; never empty, since a commit needs both.

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A series goes into a mailbox and comes out again, whatever else is in there.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use xtask::series::mbox::{Chosen, read, write};
+use xtask::target::Target;
+
+const COVER: &[u8] =
+    b"From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\nFrom: A <a@example.org>\n\
+    Date: Tue, 9 Sep 2014 16:00:00 +0200\nSubject: [PATCH 0/2] both\n\nWhy both.\n";
+
+fn patch(tags: &str, body: &str) -> Vec<u8> {
+    format!(
+        "From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\nFrom: A <a@example.org>\nDate: Tue, 9 \
+         Sep 2014 16:00:00 +0200\nSubject: [{tags}] mm: do it\n\n{body}\n---\ndiff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 \
+         @@\n-a\n+b\n-- \n2.47.3\n\n"
+    )
+    .into_bytes()
+}
+
+fn contents(chosen: &Chosen) -> Vec<&[u8]> {
+    chosen.files.iter().map(|file| file.bytes.as_slice()).collect()
+}
+
+fn patches() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("patches")
+}
+
+#[test]
+fn every_committed_series_comes_out_as_it_went_in() {
+    for name in Target::names(&patches()).unwrap() {
+        let files = Target::load(&patches(), &name).unwrap().series().unwrap();
+        let bytes: Vec<Vec<u8>> = files.iter().map(|file| fs::read(file).unwrap()).collect();
+        let chosen = read(&write(COVER, &bytes)).unwrap();
+        assert_eq!(contents(&chosen), bytes, "{name}");
+        let names: Vec<String> =
+            files.iter().map(|file| file.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+        assert_eq!(chosen.files.iter().map(|file| file.name.clone()).collect::<Vec<_>>(), names);
+        assert_eq!(chosen.passed_over, ["[PATCH 0/2] both"]);
+    }
+}
+
+#[test]
+fn messages_are_threaded_and_the_same_each_time() {
+    let patches = [patch("PATCH 1/2", "One."), patch("PATCH 2/2", "Two.")];
+    let text = String::from_utf8(write(COVER, &patches)).unwrap();
+    assert_eq!(text, String::from_utf8(write(COVER, &patches)).unwrap());
+    let ids: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("Message-ID: ")).collect();
+    assert_eq!(ids.len(), 3);
+    assert_eq!(text.matches(&format!("In-Reply-To: {}", ids[0])).count(), 2);
+}
+
+#[test]
+fn a_line_that_begins_with_from_begins_no_message() {
+    let body = "From here on it waits.\n\nFrom me Mon Sep 17 00:00:00 2001\n>From there, too.";
+    let patches = [patch("PATCH 1/2", body), patch("PATCH 2/2", "Two.")];
+    assert_eq!(contents(&read(&write(COVER, &patches)).unwrap()), patches);
+}
+
+#[test]
+fn the_newest_complete_revision_is_taken_in_order() {
+    let old = [patch("PATCH 1/1", "Old.")];
+    let newer = [patch("PATCH v2 2/2", "Two."), patch("PATCH v2 1/2", "One.")];
+    let cut = [patch("PATCH v3 1/2", "Never sent whole.")];
+    let reply = patch("PATCH v2 1/2", "x");
+    let reply = String::from_utf8(reply).unwrap().replace("Subject: [", "Subject: Re: [").into_bytes();
+    let all: Vec<Vec<u8>> = [&old[..], &newer, &cut, &[reply]].concat();
+    let chosen = read(&write(COVER, &all)).unwrap();
+    assert_eq!(contents(&chosen), [newer[1].as_slice(), newer[0].as_slice()]);
+    assert_eq!(chosen.files[0].name, "0001-mm-do-it.patch");
+    let told = chosen.passed_over.join("\n");
+    assert!(told.contains("revision 1 with 1 patches") && told.contains("revision 3 with 1 patches"), "{told}");
+    assert!(told.contains("Re: [PATCH v2 1/2]"), "{told}");
+}
+
+#[test]
+fn what_is_missing_is_said() {
+    let told = |messages: &[Vec<u8>]| read(&write(COVER, messages)).unwrap_err().to_string();
+    assert!(told(&[patch("PATCH 1/3", "x"), patch("PATCH 3/3", "x")]).contains("(3 patches) is missing: 2"));
+    assert!(told(&[]).contains("no message is a patch"));
+    let twice = told(&[patch("PATCH 1/1", "x"), patch("PATCH 1/1", "y")]);
+    assert!(twice.contains("patch 1/1 of revision 1, and they differ"), "{twice}");
+    assert!(read(b"").is_err());
+}
+
+#[test]
+fn encoded_bodies_and_foreign_headers_become_a_plain_patch() {
+    let mail = |encoding: &str, body: &str| {
+        format!(
+            "From ada@example.org Tue Sep  9 16:00:00 2014\r\nReceived: from x by y\r\nSubject: =?UTF-8?q?=5BPATCH_1/1?= \
+             =?UTF-8?q?=5D_mm=3A_do_it?=\r\nFrom: Ada <ada@example.org>\r\nContent-Type: text/plain; \
+             charset=UTF-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{body}"
+        )
+    };
+    let diff = "---\ndiff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a =b\n+\u{e9}\n";
+    let quoted =
+        mail("quoted-printable", &diff.replace("=b", "=3Db").replace('\u{e9}', "=C3=A9").replace('\n', "\r\n"));
+    let base64 =
+        mail("base64", "LS0tCmRpZmYgLS1naXQgYS94IGIveAotLS0gYS94CisrKyBiL3gKQEAgLTEgKzEgQEAKLWEgPWIK\r\nK8OpCg==\r\n");
+    let plain = mail("8bit", &diff.replace('\n', "\r\n"));
+    for mail in [quoted, base64, plain] {
+        let chosen = read(mail.as_bytes()).unwrap();
+        let text = String::from_utf8(chosen.files[0].bytes.clone()).unwrap();
+        assert!(text.ends_with(diff), "{text}");
+        assert!(!text.contains("Received") && !text.contains('\r') && text.contains("From: Ada"), "{text}");
+        assert_eq!(chosen.files[0].name, "0001-mm-do-it.patch");
+        xtask::patch::parse(Path::new("x.patch"), text.as_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn a_subject_is_never_a_path() {
+    let mail = String::from_utf8(patch("PATCH 1/1", "x")).unwrap();
+    for (subject, name) in
+        [("../../etc/passwd", "0001-.-.-etc-passwd.patch"), ("/a//b.c:", "0001-a-b.c.patch"), ("…", "0001-.patch")]
+    {
+        let mail = mail.replace("mm: do it", subject);
+        assert_eq!(read(mail.as_bytes()).unwrap().files[0].name, name);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_body_comes_out_as_it_went_in(body in "[>From a-z:0-9é=\n]{0,300}") {
+        let patches = [patch("PATCH 1/2", &body), patch("PATCH 2/2", "Two.")];
+        let chosen = read(&write(COVER, &patches)).unwrap();
+        prop_assert_eq!(contents(&chosen), patches.to_vec());
+    }
+
+    #[test]
+    fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        drop(read(&bytes));
+    }
+}
