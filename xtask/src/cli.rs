@@ -95,7 +95,7 @@ pub struct TestArgs {
 }
 
 /// What all commands that boot kernels take.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct MeasureArgs {
     /// What the kernels are built for
     ///

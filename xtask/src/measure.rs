@@ -148,7 +148,35 @@ fn stopped(lab: &mut Lab, subject: &Subject<'_>, seen: Vec<SideOutcome>, error: 
     if matches!(error, Error::Interrupted) { Err(error) } else { Ok(outcome) }
 }
 
+/// Builds one side and boots nothing.
+///
+/// # Errors
+/// As [`Error`] lists.
+pub fn build_only(
+    lab: &Lab,
+    target: &Target,
+    request: &Request,
+    side: &Side,
+    upto: Option<usize>,
+) -> Result<(), Error> {
+    let work = lab.cache.work(&key(request), &lab.progress)?;
+    let base = source::obtain(&work, &lab.cache, request, &lab.progress)?;
+    build(lab, target, &work, &base, side, &side.patches(target, upto)?).map(drop)
+}
+
 impl Lab {
+    /// Begins another record, as of the same command.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn begin_anew(&mut self) -> anyhow::Result<()> {
+        if !self.info.targets.is_empty() {
+            self.info.targets.clear();
+            self.run = RunDir::create(&self.checkout)?;
+        }
+        self.run.describe(&self.info)
+    }
+
     /// Takes out of the record what an interrupted run left of a target there.
     ///
     /// # Errors

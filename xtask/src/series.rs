@@ -5,8 +5,13 @@
 //! same patches on the same commit give the same commits. Must not: decide how a
 //! hunk fits; `patch` does.
 
+pub mod checkpatch;
+pub mod folder;
 pub mod mbox;
+pub mod refresh;
+mod rewrite;
 pub mod verify;
+pub mod warnings;
 
 use std::path::PathBuf;
 

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::variant::Variant;
 
 pub use pattern::{CellGlob, LinePattern};
-pub use rows::{Death, Expect, Expected, ExtraSide, Skip, Tolerate};
+pub use rows::{Death, Excuse, Expect, Expected, ExtraSide, Skip, Tolerate};
 
 /// The sides that every target has, in the order in which they are measured.
 pub const SIDES: [&str; 2] = ["baseline", "patched"];
@@ -47,6 +47,8 @@ pub struct Target {
     pub variant: BTreeMap<Variant, VariantConfig>,
     /// How `make` is called.
     pub make: Make,
+    /// What checkpatch may complain of.
+    pub excuses: Vec<Excuse>,
     /// Sides beside [`SIDES`].
     pub extra: Vec<ExtraSide>,
     /// What each side shows; the first row that matches counts.
@@ -236,6 +238,13 @@ impl Target {
     #[must_use]
     pub fn extra(&self, side: &str) -> Option<&ExtraSide> {
         self.extra.iter().find(|row| row.name == side)
+    }
+
+    /// May checkpatch complain in this way of the patch file `name`?
+    #[must_use]
+    pub fn excused(&self, class: &str, name: &str) -> bool {
+        let covers = |row: &Excuse| row.patches.as_ref().is_none_or(|patches| patches.is_match(name));
+        self.excuses.iter().any(|row| row.class == class && covers(row))
     }
 
     /// All sides that can be asked for.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use xtask::series::mbox::{Chosen, read, write};
+use xtask::series::mbox::{self, Chosen, read};
 use xtask::target::Target;
 
 const COVER: &[u8] =
@@ -23,6 +23,10 @@ fn patch(tags: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+fn write(cover: &[u8], patches: &[Vec<u8>]) -> Vec<u8> {
+    mbox::write(cover, patches).concat()
+}
+
 fn contents(chosen: &Chosen) -> Vec<&[u8]> {
     chosen.files.iter().map(|file| file.bytes.as_slice()).collect()
 }
@@ -35,6 +39,9 @@ fn patches() -> PathBuf {
 fn every_committed_series_comes_out_as_it_went_in() {
     for name in Target::names(&patches()).unwrap() {
         let files = Target::load(&patches(), &name).unwrap().series().unwrap();
+        if files.is_empty() {
+            continue;
+        }
         let bytes: Vec<Vec<u8>> = files.iter().map(|file| fs::read(file).unwrap()).collect();
         let chosen = read(&write(COVER, &bytes)).unwrap();
         assert_eq!(contents(&chosen), bytes, "{name}");
@@ -125,6 +132,8 @@ fn a_subject_is_never_a_path() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn any_body_comes_out_as_it_went_in(body in "[>From a-z:0-9é=\n]{0,300}") {
         let patches = [patch("PATCH 1/2", &body), patch("PATCH 2/2", "Two.")];

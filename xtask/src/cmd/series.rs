@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `cargo xtask series`: a verb a function, glue only.
 
+mod check;
+
 use std::convert::Infallible;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
@@ -9,13 +12,19 @@ use git2::Repository;
 use serde::Serialize;
 
 use crate::cache::{Cache, Work};
-use crate::cli::{OnTree, SeriesArgs, SeriesVerb, VerifyArgs};
+use crate::cli::{ExportArgs, ImportArgs, OnTree, RefreshArgs, SeriesArgs, SeriesVerb, VerifyArgs};
 use crate::error::Error;
+use crate::file;
 use crate::measure;
+use crate::patch;
 use crate::progress::Progress;
+use crate::report::cover::cover;
 use crate::series;
+use crate::series::mbox::{self, File};
+use crate::series::refresh::{self, Moved};
 use crate::series::verify;
 use crate::source::{self, Base, LinuxArg, Request};
+use crate::store;
 use crate::target::{SourceKind, Target};
 
 /// Runs the verb.
@@ -25,7 +34,10 @@ use crate::target::{SourceKind, Target};
 pub fn run(args: &SeriesArgs, checkout: &Path) -> Result<u8, Error> {
     match &args.verb {
         SeriesVerb::Verify(args) => verify(args, checkout),
-        _ => todo!(),
+        SeriesVerb::Check(args) => check::run(args, checkout),
+        SeriesVerb::Refresh(args) => refresh(args, checkout),
+        SeriesVerb::Export(args) => export(args, checkout),
+        SeriesVerb::Import(args) => import(args),
     }
 }
 
@@ -109,5 +121,110 @@ fn tell_verified(report: &VerifyReport, json: bool) -> Result<u8, Error> {
             ),
         }
     }
+    Ok(0)
+}
+
+fn refresh(args: &RefreshArgs, checkout: &Path) -> Result<u8, Error> {
+    let (target, linux) = load(&args.on, checkout)?;
+    let progress = Progress::new(args.quiet);
+    let (_work, repository, base) = obtain(&measure::request(Some(&target), linux.as_ref())?, &progress)?;
+    let start = series::commit_side(&repository, base.commit, &series::load(&target.compat()?)?)?;
+    let files = target.series()?;
+    let steps = refresh::refresh(&repository, start, &series::load(&files)?)?;
+    println!("{} on {}:", target.name, base.version);
+    let mut unmoved = 0;
+    for (step, number) in steps.iter().zip(1..) {
+        println!("  {number}/{} {}: {}", steps.len(), step.subject, told(&step.moved));
+        let dropped = args.drop_merged && matches!(step.moved, Moved::AlreadyIn(_));
+        unmoved += usize::from(step.bytes.is_none() && !dropped);
+    }
+    if unmoved > 0 {
+        return Err(Error::Apply(anyhow!(
+            "{unmoved} of {} patches cannot be moved to {}; nothing was written (--drop-merged drops what is already in)",
+            steps.len(),
+            base.version
+        )));
+    }
+    let changed = steps.len() - steps.iter().filter(|step| step.moved == Moved::Same).count();
+    if changed == 0 || args.dry_run {
+        println!("{changed} files to be written{}", if args.dry_run { "; not written" } else { "" });
+        return Ok(0);
+    }
+    let kept = steps.into_iter().zip(&files).filter_map(|(step, file)| {
+        let name = file.file_name()?.to_string_lossy().into_owned();
+        step.bytes.map(|bytes| (name, bytes))
+    });
+    let new: Vec<File> =
+        kept.zip(1..).map(|((name, bytes), number)| File { name: counted(&name, number), bytes }).collect();
+    let dir = target.dir.join("series");
+    series::folder::replace(&dir, &new)?;
+    println!("{changed} files changed; {} has {} patches", dir.display(), new.len());
+    Ok(0)
+}
+
+/// `0003-x.patch` as the second: `0002-x.patch`.
+fn counted(name: &str, number: usize) -> String {
+    let rest = name.trim_start_matches(|char: char| char.is_ascii_digit());
+    format!("{number:04}{rest}")
+}
+
+fn told(moved: &Moved) -> String {
+    match moved {
+        Moved::Same => "unchanged".to_owned(),
+        Moved::Shifted => "moved".to_owned(),
+        Moved::Merged => "merged: look at it".to_owned(),
+        Moved::AlreadyIn(how) => format!("already in: {how}"),
+        Moved::Conflict(places) => format!("conflicts\n    {}", places.join("\n").replace('\n', "\n    ")),
+    }
+}
+
+fn export(args: &ExportArgs, checkout: &Path) -> Result<u8, Error> {
+    let target = Target::load(&checkout.join("patches"), &args.target)?;
+    let patches = series::load(&target.series()?)?;
+    if patches.is_empty() {
+        return Err(Error::NothingSelected(anyhow!("{} has no series", target.name)));
+    }
+    let references = store::read_references(checkout)?;
+    let reference = references.iter().find(|reference| reference.target == target.name);
+    let cover = cover(&target, &patches, reference);
+    let files: Vec<Vec<u8>> = patches.into_iter().map(|patch| patch.bytes).collect();
+    let [cover, messages] = mbox::write(&cover, &files);
+    let mbox = if args.with_cover { [cover.clone(), messages].concat() } else { messages };
+    if args.output == Path::new("-") {
+        std::io::stdout().write_all(&mbox).context("cannot write to standard output")?;
+        return Ok(0);
+    }
+    file::write(&args.output, &mbox)?;
+    eprintln!("wrote {} patches to {}", files.len(), args.output.display());
+    if !args.with_cover {
+        let mut beside = args.output.clone().into_os_string();
+        beside.push(".cover");
+        file::write(Path::new(&beside), &cover)?;
+        eprintln!("wrote the cover letter to {}", beside.display());
+    }
+    Ok(0)
+}
+
+fn import(args: &ImportArgs) -> Result<u8, Error> {
+    let name = args.mbox.display();
+    let mut bytes = Vec::new();
+    let limit = mbox::MAX_BYTES as u64 + 1;
+    if args.mbox == Path::new("-") {
+        std::io::stdin().take(limit).read_to_end(&mut bytes).context("cannot read standard input")?;
+    } else {
+        let opened =
+            std::fs::File::open(&args.mbox).with_context(|| format!("cannot open {name}")).map_err(Error::Usage)?;
+        opened.take(limit).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
+    }
+    let chosen = mbox::read(&bytes).map_err(|error| Error::Usage(error.context(format!("{name}"))))?;
+    for file in &chosen.files {
+        // Refused before anything is written: a path in it may lead anywhere.
+        patch::parse(Path::new(&file.name), &file.bytes).map_err(|error| Error::Apply(anyhow!(error)))?;
+    }
+    series::folder::create(&args.into, &chosen.files)?;
+    for passed in &chosen.passed_over {
+        eprintln!("passed over: {passed}");
+    }
+    println!("wrote {} patches to {}", chosen.files.len(), args.into.display());
     Ok(0)
 }

@@ -3,6 +3,7 @@
 //!
 //! Owns: every word that a result is told in. Must not: judge, or write anywhere.
 
+pub mod cover;
 pub mod matrix;
 pub mod readme;
 pub mod table;

@@ -61,6 +61,18 @@ pub fn block(references: &[Reference]) -> String {
     text + "\n" + &footnote(references)
 }
 
+/// The rows of one reference in plain words: cells with their windows, probes, what
+/// the baseline and what the patched side show.
+#[must_use]
+pub fn plain(reference: &Reference) -> Vec<[String; 4]> {
+    let row = |group: &Group<'_>| {
+        let windows: Vec<String> = group.windows.iter().map(ToString::to_string).collect();
+        let cells = format!("{}@{}", names(reference, group), windows.join(",")).replace('`', "");
+        [cells, group.probes.join(","), told(&group.baseline), told(&group.patched)].map(|text| text.replace("**", ""))
+    };
+    groups(reference).iter().map(row).collect()
+}
+
 fn footnote(references: &[Reference]) -> String {
     let mut lines = Vec::new();
     for reference in references {

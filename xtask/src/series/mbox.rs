@@ -46,16 +46,17 @@ pub struct Chosen {
     pub passed_over: Vec<String>,
 }
 
-/// One mailbox of `cover` (a message without patch) and the patch files, each with
-/// an id of its own and threaded below the cover letter. The same input gives the
-/// same bytes.
+/// The mailboxes of `cover` (a message without patch) and of the patch files, each
+/// message with an id of its own and threaded below the cover letter. Together they
+/// are one mailbox, too. The same input gives the same bytes.
 #[must_use]
-pub fn write(cover: &[u8], patches: &[Vec<u8>]) -> Vec<u8> {
+pub fn write(cover: &[u8], patches: &[Vec<u8>]) -> [Vec<u8>; 2] {
     let whole = patches.iter().fold(Sha256::new().chain_update(cover), |hash, patch| hash.chain_update(patch));
     let digest: String = whole.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let id = |number: usize| format!("<{digest}.{number}@kvm-gup-io.invalid>");
-    let mut out = Vec::new();
+    let mut boxes = [Vec::new(), Vec::new()];
     for (number, message) in std::iter::once(cover).chain(patches.iter().map(Vec::as_slice)).enumerate() {
+        let out = &mut boxes[number.min(1)];
         let thread = match number {
             0 => format!("Message-ID: {}\n", id(0)),
             _ => format!("Message-ID: {}\nIn-Reply-To: {1}\nReferences: {1}\n", id(number), id(0)),
@@ -73,7 +74,7 @@ pub fn write(cover: &[u8], patches: &[Vec<u8>]) -> Vec<u8> {
             out.push(b'\n');
         }
     }
-    out
+    boxes
 }
 
 /// Bytes of the headers, without the empty line behind them.
@@ -87,6 +88,9 @@ fn is_from(line: &[u8]) -> bool {
     let quotes = line.iter().take_while(|&&byte| byte == b'>').count();
     line[quotes..].starts_with(b"From ")
 }
+
+/// By revision and length: subject and file of each patch by its number.
+type Revisions = BTreeMap<(u32, usize), BTreeMap<usize, (String, Vec<u8>)>>;
 
 /// The patches of the newest complete revision in a mailbox.
 ///
@@ -102,7 +106,7 @@ pub fn read(bytes: &[u8]) -> anyhow::Result<Chosen> {
         bail!("{} messages are no series; the limit is {MAX_MESSAGES}", messages.len());
     }
     let mut passed_over = Vec::new();
-    let mut revisions: BTreeMap<(u32, usize), BTreeMap<usize, (String, Vec<u8>)>> = BTreeMap::new();
+    let mut revisions = Revisions::new();
     for message in &messages {
         let part = part(message)?;
         match part.tag {
@@ -120,10 +124,7 @@ pub fn read(bytes: &[u8]) -> anyhow::Result<Chosen> {
     choose(revisions, passed_over)
 }
 
-fn choose(
-    revisions: BTreeMap<(u32, usize), BTreeMap<usize, (String, Vec<u8>)>>,
-    mut passed_over: Vec<String>,
-) -> anyhow::Result<Chosen> {
+fn choose(revisions: Revisions, mut passed_over: Vec<String>) -> anyhow::Result<Chosen> {
     let missing = |of: usize, patches: &BTreeMap<usize, _>| -> Vec<String> {
         (1..=of).filter(|number| !patches.contains_key(number)).map(|number| number.to_string()).collect()
     };

@@ -9,7 +9,7 @@ use selftests::cell::{Cell, Probe, catalogue};
 use toml::Spanned;
 
 use super::file::{File, Place};
-use super::{Expect, SIDES, SourceKind};
+use super::{Excuse, Expect, SIDES, SourceKind};
 use crate::side::Side;
 
 pub(super) fn all(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
@@ -21,6 +21,7 @@ pub(super) fn all(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
     }
     skips(file, place)?;
     tolerations(file, place)?;
+    excuses(file, place)?;
     reached(file, place)?;
     covered(file, place)
 }
@@ -111,6 +112,14 @@ fn skips(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn excuses(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
+    let lacks = |row: &&Spanned<Excuse>| row.get_ref().class.is_empty() || row.get_ref().reason.trim().is_empty();
+    match file.checkpatch.iter().find(lacks) {
+        Some(row) => Err(place.error(Some(row.span()), "an exception for checkpatch needs a class and a reason")),
+        None => Ok(()),
+    }
 }
 
 fn tolerations(file: &File, place: &Place<'_>) -> anyhow::Result<()> {

@@ -28,6 +28,18 @@ pub struct ExtraSide {
     pub dies: Option<Death>,
 }
 
+/// A complaint of checkpatch that is known and right to be left.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Excuse {
+    /// Its type, as `checkpatch.pl --show-types` names it.
+    pub class: String,
+    /// Only for patch files that match; for all if left out.
+    pub patches: Option<CellGlob>,
+    /// Why it is left.
+    pub reason: String,
+}
+
 /// How a side dies: a defect that is kept to be shown.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

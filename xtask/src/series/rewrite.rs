@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A patch file made anew for another tree: its words stay, its diff is new.
+//!
+//! Owns: the layout of a `git format-patch` file behind the `---` line, and the
+//! numbers in its subject. Must not: decide what the diff is of.
+
+use anyhow::{Context, anyhow};
+use git2::{DiffFormat, DiffOptions, DiffStatsFormat, Repository, Tree};
+
+use crate::patch::Patch;
+
+/// Columns of a diffstat, as git has them.
+const WIDTH: usize = 72;
+
+/// `patch` with the diff from `before` to `after`.
+///
+/// # Errors
+/// The trees cannot be compared, or the patch has no `---` line.
+pub(super) fn with_diff(
+    patch: &Patch,
+    repo: &Repository,
+    before: &Tree<'_>,
+    after: &Tree<'_>,
+) -> anyhow::Result<Vec<u8>> {
+    let lost = || anyhow!("patch {} has no `---` line before its diffstat", patch.path.display());
+    let rule = find(&patch.bytes, b"\n---\n").ok_or_else(lost)? + 5;
+    let tail = find(&patch.bytes, b"\n-- \n").map_or(&b""[..], |at| &patch.bytes[at + 1..]);
+    let abbreviated = patch.files.iter().find_map(|file| file.index.as_ref()).map_or(12, |(old, _)| old.len());
+    let mut options = DiffOptions::new();
+    options.id_abbrev(u16::try_from(abbreviated).unwrap_or(12)).indent_heuristic(true);
+    let compare = || format!("cannot compare the trees of {}", patch.path.display());
+    let diff = repo.diff_tree_to_tree(Some(before), Some(after), Some(&mut options)).with_context(compare)?;
+    let format = DiffStatsFormat::FULL | DiffStatsFormat::INCLUDE_SUMMARY;
+    let stat = diff.stats().and_then(|stats| stats.to_buf(format, WIDTH)).with_context(compare)?;
+    let mut bytes = patch.bytes[..rule].to_vec();
+    bytes.extend_from_slice(&stat);
+    bytes.push(b'\n');
+    let print = diff.print(DiffFormat::Patch, |_, _, line| {
+        if matches!(line.origin(), ' ' | '+' | '-') {
+            bytes.push(u8::try_from(line.origin()).unwrap_or(b' '));
+        }
+        bytes.extend_from_slice(line.content());
+        true
+    });
+    print.with_context(compare)?;
+    bytes.extend_from_slice(tail);
+    Ok(bytes)
+}
+
+/// The file with `[PATCH number/of]` in its subject, if it is counted at all.
+pub(super) fn renumbered(bytes: &[u8], number: usize, of: usize) -> Vec<u8> {
+    let Some(at) = find(bytes, b"\nSubject: [").map(|at| at + 1) else { return bytes.to_vec() };
+    let end = bytes[at..].iter().position(|&byte| byte == b']').map_or(at, |length| at + length);
+    let tags = String::from_utf8_lossy(&bytes[at..end]);
+    let is_count = |word: &&str| {
+        word.split_once('/').is_some_and(|(n, m)| n.parse::<usize>().is_ok() && m.parse::<usize>().is_ok())
+    };
+    let Some(old) = tags.split_whitespace().find(is_count) else { return bytes.to_vec() };
+    let tags = tags.replacen(old, &format!("{number}/{of}"), 1);
+    [&bytes[..at], tags.as_bytes(), &bytes[end..]].concat()
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A compiler's warnings about one file, before and after a patch.
+//!
+//! Owns: turning the command that kbuild keeps beside each object into one that
+//! only warns, and telling new warnings from moved ones. Pure. Must not: run it.
+//! kbuild's own `make W=1 FILE.o` would rebuild the object now and at the next build.
+
+/// What `make W=1` adds (scripts/Makefile.extrawarn), as far as gcc has it since 4.8.
+const EXTRA: [&str; 10] = [
+    "-Wextra",
+    "-Wunused",
+    "-Wno-unused-parameter",
+    "-Wno-missing-field-initializers",
+    "-Wno-sign-compare",
+    "-Wno-type-limits",
+    "-Wmissing-declarations",
+    "-Wmissing-prototypes",
+    "-Wold-style-definition",
+    "-Wunused-const-variable",
+];
+
+/// The file in which kbuild keeps how it made the object of a source file, below
+/// `O=`; `None` for what is no C file.
+#[must_use]
+pub fn command_file(source: &str) -> Option<String> {
+    let (folder, name) = source.rsplit_once('/')?;
+    let stem = name.strip_suffix(".c")?;
+    Some(format!("{folder}/.{stem}.o.cmd"))
+}
+
+/// A shell command, to be run in `O=`, that compiles the file once more with all
+/// warnings and keeps nothing. `text` is the content of the command file.
+#[must_use]
+pub fn command(text: &str) -> Option<String> {
+    let line = text.lines().find(|line| line.starts_with("cmd_") || line.starts_with("savedcmd_"))?;
+    let (_, command) = line.split_once(" := ")?;
+    // Behind the compiler there may be objtool.
+    let compile = command.split(" ; ").next().unwrap_or(command).split(" && ").next().unwrap_or(command);
+    // A dependency file in the way of kbuild's own would be taken for it. make doubled
+    // the dollars, and its number sign has a name.
+    let words = compile.split(' ').filter(|word| !word.starts_with("-Wp,-M"));
+    let words: Vec<&str> = words.collect();
+    let command = words.join(" ").replace("$$", "$").replace("$(pound)", "#");
+    Some(format!("{command} {} -o /dev/null", EXTRA.join(" ")))
+}
+
+/// The warnings in a compiler's output, without line numbers, so that one that has
+/// only moved is the same.
+#[must_use]
+pub fn warnings(output: &str) -> Vec<String> {
+    let warning = |line: &str| {
+        let (place, text) = line.split_once(": warning: ")?;
+        let file = place.split(':').next()?;
+        let name = file.rsplit_once('/').map_or(file, |(_, name)| name);
+        Some(format!("{name}: {text}"))
+    };
+    output.lines().filter_map(warning).collect()
+}
+
+/// Those of `after` that are not in `before`, each as often as it is new.
+#[must_use]
+pub fn new(before: &[String], after: &[String]) -> Vec<String> {
+    let mut known = before.to_vec();
+    let mut fresh = Vec::new();
+    for warning in after {
+        match known.iter().position(|other| other == warning) {
+            Some(at) => drop(known.swap_remove(at)),
+            None => fresh.push(warning.clone()),
+        }
+    }
+    fresh
+}
