@@ -52,11 +52,15 @@ pub(crate) enum Op {
     Verify = 10,
     /// The situation cannot be made here; the text says why.
     Skip = 11,
+    /// Server: from now on hold replies back for a while, as this seed decides.
+    Delay = 12,
+    /// Server: say how many reads, writes and delayed replies there were.
+    Count = 13,
 }
 
 impl Op {
     /// All of them, for decoding.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Go,
         Self::Done,
         Self::Fail,
@@ -68,6 +72,8 @@ impl Op {
         Self::Resident,
         Self::Verify,
         Self::Skip,
+        Self::Delay,
+        Self::Count,
     ];
 }
 
