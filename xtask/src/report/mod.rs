@@ -5,6 +5,7 @@
 
 pub mod matrix;
 pub mod readme;
+mod stress;
 pub mod table;
 
 use crate::outcome::{CellOutcome, CellState, SideOutcome};
