@@ -10,9 +10,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::failure::Failure;
+use crate::roles;
 
 /// The group's name, recognisable so that a later run can remove what a killed one left.
 const NAME: &str = "kvm-gup-io";
+/// Version 1: the most bytes that a group may have.
+const LIMIT: &str = "memory.limit_in_bytes";
 
 /// A memory controller, as a line of `/proc/self/mounts` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,24 +74,33 @@ impl Group {
             // memory.reclaim since 5.19.
             &[("memory.reclaim", &[&bytes]), ("memory.high", &["0", "max"])]
         } else {
-            // force_empty refuses a group with tasks on some kernels; the limit always works.
-            &[("memory.force_empty", &["0"]), ("memory.limit_in_bytes", &["0", "-1"])]
+            drain()?;
+            // The limit is refused, since locked pages stay, but not before reclaim was
+            // tried. memory.force_empty tries as hard and sleeps 100 ms after each attempt.
+            &[(LIMIT, &["0", "-1"])]
         };
-        let mut tried = None;
-        for (name, texts) in means {
-            let file = self.dir.join(name);
-            if !file.exists() {
-                continue;
-            }
+        let found = means.iter().find(|(name, _)| self.dir.join(name).exists());
+        let (name, texts) =
+            found.with_context(|| format!("{} has no file that reclaims memory", self.dir.display()))?;
+        for text in *texts {
             // "Not all of it" (EAGAIN, EBUSY) is the usual answer; `evict` looks for itself.
-            let refused = texts.iter().filter(|text| fs::write(&file, text).is_err()).count();
-            tried = Some(*name);
-            if refused == 0 || *name == "memory.reclaim" {
-                break;
-            }
+            drop(fs::write(self.dir.join(name), text));
         }
-        tried.with_context(|| format!("{} has no file that reclaims memory", self.dir.display()))
+        Ok(name)
     }
+
+    /// The file to which a write of "0" reclaims as much as there is, and waits for the
+    /// writes to swap that it starts; only where there is version 1.
+    pub(crate) fn patient_reclaim(&self) -> Option<PathBuf> {
+        (!self.unified).then(|| self.dir.join(LIMIT))
+    }
+}
+
+/// Puts pages that a CPU still gathers on the lists where reclaim finds them. Before
+/// 4.16 that is a side effect of mlockall(); without it the last one or two pages that
+/// another CPU touched stay for seconds.
+pub(crate) fn drain() -> anyhow::Result<()> {
+    roles::lock_memory_forever()
 }
 
 /// Removes the group, of this run or of a killed one.

@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 
 use anyhow::{Context, bail};
 
+use crate::cgroup;
 use crate::clock::nap;
 use crate::failure::Failure;
 use crate::rig::{Kit, Subject};
@@ -67,15 +68,23 @@ pub(crate) fn drop_file(kit: &Kit, subject: &Subject) -> anyhow::Result<()> {
     }
 }
 
-/// Starts to write all guest memory to swap, and no more.
+/// Starts to write all guest memory to swap, and no more; true if the accessor is
+/// busy with it, as long as the writes last.
 ///
 /// # Errors
-/// [`Failure::Skip`] where the kernel cannot do that (before 5.4).
-pub(crate) fn start_writing(kit: &Kit, subject: &Subject) -> Result<(), Failure> {
-    if ask(kit, subject, Message::new(Op::PageOut, &[]))? == 0 {
-        return Err(Failure::Skip("without MADV_PAGEOUT (5.4) no write to swap can be withheld".to_owned()));
+/// [`Failure::Skip`] where the kernel can do it neither way.
+pub(crate) fn start_writing(kit: &Kit, subject: &Subject) -> Result<bool, Failure> {
+    if ask(kit, subject, Message::new(Op::PageOut, &[]))? != 0 {
+        return Ok(false);
     }
-    Ok(())
+    // Reclaim of a version 1 cgroup starts the writes of a whole list of pages. Then it
+    // comes back to the first, and waits for its write, with that one page locked.
+    let Some(file) = kit.group.patient_reclaim() else {
+        return Err(Failure::Skip("no write to swap can be started here without MADV_PAGEOUT (5.4)".to_owned()));
+    };
+    cgroup::drain()?;
+    kit.accessor.control.send(&Message::with_text(Op::Reclaim, &file.to_string_lossy()))?;
+    Ok(true)
 }
 
 /// The swap slot of private page `page`, from pagemap.

@@ -84,6 +84,13 @@ mod tests {
     }
 
     #[test]
+    fn the_slow_paths_of_3_17_are_known() {
+        assert!(shows_lock_wait(&stack(&["call_rwsem_down_write_failed", "SyS_mmap_pgoff", "SyS_mmap"])));
+        assert!(shows_lock_wait(&stack(&["call_rwsem_down_read_failed", "seq_read", "vfs_read"])));
+        assert!(!shows_lock_wait(&stack(&["__lock_page", "__lock_page_or_retry", "handle_mm_fault"])));
+    }
+
+    #[test]
     fn another_wait_is_none() {
         assert!(!shows_lock_wait(&stack(&["unix_stream_read_generic", "vfs_read"])));
         assert!(!shows_lock_wait(&[]));

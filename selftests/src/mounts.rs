@@ -15,10 +15,12 @@ struct Row {
     options: Option<&'static str>,
     /// Mounted only if this file is missing.
     unless: Option<&'static str>,
+    /// A file of the substitute that an old kernel has: no complaint if it is there.
+    substitute: Option<&'static str>,
 }
 
 const fn row(kind: &'static str, place: &'static str) -> Row {
-    Row { kind, place, options: None, unless: None }
+    Row { kind, place, options: None, unless: None, substitute: None }
 }
 
 const TABLE: [Row; 9] = [
@@ -31,11 +33,11 @@ const TABLE: [Row; 9] = [
     // The record of what must be taken back.
     row("tmpfs", "/run"),
     // The tracepoint that proves async page faults.
-    row("tracefs", "/sys/kernel/tracing"),
+    Row { substitute: Some("/sys/kernel/debug/tracing/events"), ..row("tracefs", "/sys/kernel/tracing") },
     // Before 4.1 tracing is part of debugfs.
     Row { unless: Some("/sys/kernel/tracing/events"), ..row("debugfs", "/sys/kernel/debug") },
     // The cgroup of the probed process.
-    row("cgroup2", "/sys/fs/cgroup"),
+    Row { substitute: Some("/sys/fs/cgroup/memory/cgroup.procs"), ..row("cgroup2", "/sys/fs/cgroup") },
     // Before 4.5 there is no version 2, and its memory controller may be left out.
     Row { unless: Some("/sys/fs/cgroup/cgroup.controllers"), ..row("tmpfs", "/sys/fs/cgroup") },
     Row {
@@ -53,13 +55,13 @@ pub(crate) fn mount_all() -> Vec<String> {
             continue;
         }
         // Places below /sys exist by themselves, or their file system is not built in.
-        if let Err(error) = fs::create_dir_all(row.place) {
-            complaints.push(format!("no place for {} at {}: {error}", row.kind, row.place));
-            continue;
-        }
-        if let Err(error) = mount(Some(row.kind), row.place, Some(row.kind), MsFlags::empty(), row.options) {
-            complaints.push(format!("mount -t {} {}: {error}", row.kind, row.place));
-        }
+        let done = match fs::create_dir_all(row.place) {
+            Ok(()) => mount(Some(row.kind), row.place, Some(row.kind), MsFlags::empty(), row.options)
+                .map_err(|error| format!("mount -t {} {}: {error}", row.kind, row.place)),
+            Err(error) => Err(format!("no place for {} at {}: {error}", row.kind, row.place)),
+        };
+        complaints.extend(done.err().map(|text| (text, row.substitute)));
     }
-    complaints
+    complaints.retain(|(_, substitute)| !substitute.is_some_and(|file| Path::new(file).exists()));
+    complaints.into_iter().map(|(text, _)| text).collect()
 }

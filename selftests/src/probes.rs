@@ -31,9 +31,16 @@ pub(crate) fn reader(orders: &Channel) -> anyhow::Result<()> {
 
 /// `role accessor`: obeys `Go(pid, address)` with a read of that process's memory,
 /// `Go(0, offset)` with a read of the device that the text names, past the page
-/// cache. Answers the first byte.
+/// cache. Answers the first byte. Obeys `Reclaim` with writes to the file that the text
+/// names, a cgroup's limit, which may well be refused.
 pub(crate) fn accessor(orders: &Channel) -> anyhow::Result<()> {
     serve(orders, |order, page| {
+        if order.op == Op::Reclaim {
+            for limit in ["0", "-1"] {
+                drop(std::fs::write(order.text(), limit));
+            }
+            return Ok(0);
+        }
         let [pid, at, ..] = order.args;
         if pid == 0 {
             let device = order.text();

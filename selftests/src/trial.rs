@@ -69,10 +69,15 @@ impl Scene<'_> {
         self.async_faults()?;
         self.server.arm(self.requests())?;
         let mut runs = probe_runs(self.probes, self.kit, self.subject);
-        let seen = self.begin_writes().and_then(|()| self.while_withheld(target, &mut runs));
+        let mut reclaiming = false;
+        let begun = self.begin_writes(&mut reclaiming);
+        let seen = begun.and_then(|()| self.while_withheld(target, &mut runs));
         let release = now();
         self.server.release()?;
         let settled = self.settle(target, &mut runs, !matches!(seen, Err(Early::Over(_))));
+        if reclaiming {
+            self.end_of_reclaim()?;
+        }
         let (waiter, since) = seen.map_err(|(Early::Over(failure) | Early::Under(failure))| failure)?;
         settled?;
         self.compare(target)?;
@@ -125,12 +130,12 @@ impl Scene<'_> {
     }
 
     /// Where writes are withheld, all guest memory must be on its way before the
-    /// access.
-    fn begin_writes(&mut self) -> Result<(), Early> {
+    /// access. Sets `reclaiming` if the accessor is busy until they are let go.
+    fn begin_writes(&mut self, reclaiming: &mut bool) -> Result<(), Early> {
         if self.requests() == Requests::Reads {
             return Ok(());
         }
-        start_writing(self.kit, self.subject).map_err(Early::Over)?;
+        *reclaiming = start_writing(self.kit, self.subject).map_err(Early::Over)?;
         let deadline = self.kit.deadline(3000);
         while self.withheld_bytes() < (PAGES * PAGE) as u64 {
             if wait_any(&[self.server.as_fd()], deadline).map_err(|error| Early::Over(error.into()))?[0] {
@@ -225,6 +230,14 @@ impl Scene<'_> {
             return Ok(());
         }
         Err(Failure::Broken("a probe did not end after the release".to_owned()))
+    }
+
+    /// The accessor must have done with reclaim before it can be used again.
+    fn end_of_reclaim(&self) -> Result<(), Failure> {
+        match self.kit.accessor.control.next_until(self.kit.deadline(10_000))? {
+            Some(_) => Ok(()),
+            None => Err(Failure::Broken("reclaim did not end after the release".to_owned())),
+        }
     }
 
     /// Takes the answer to the access, which is there, and checks its byte.

@@ -52,11 +52,14 @@ pub(crate) enum Op {
     Verify = 10,
     /// The situation cannot be made here; the text says why.
     Skip = 11,
+    /// Accessor: lower the limit that the text names to nothing and lift it again,
+    /// however long that takes.
+    Reclaim = 12,
 }
 
 impl Op {
     /// All of them, for decoding.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Go,
         Self::Done,
         Self::Fail,
@@ -68,6 +71,7 @@ impl Op {
         Self::Resident,
         Self::Verify,
         Self::Skip,
+        Self::Reclaim,
     ];
 }
 

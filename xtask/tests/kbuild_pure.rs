@@ -25,6 +25,7 @@ fn only_steps_are_counted() {
         ("  note: in expansion of macro", None),
         ("  HOSTCC  scripts/basic/fixdep", Some("HOSTCC scripts/basic/fixdep")),
         ("   12 | int x;", None),
+        ("  853 | int gcc_quotes_this;", None),
         ("  CC", None),
         ("", None),
     ];

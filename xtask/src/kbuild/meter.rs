@@ -29,8 +29,10 @@ impl Meter {
     /// Takes a line of make's output: the step's text (`CC mm/shmem.o`) if it is one.
     pub fn line(&mut self, line: &str) -> Option<String> {
         let (tag, rest) = line.strip_prefix("  ")?.split_once(' ')?;
-        let is_tag =
-            tag.len() >= 2 && tag.bytes().all(|byte| byte.is_ascii_uppercase() || b"0123456789_-".contains(&byte));
+        // gcc quotes source in lines that begin with two blanks and a number.
+        let is_tag = tag.len() >= 2
+            && tag.starts_with(|first: char| first.is_ascii_uppercase())
+            && tag.bytes().all(|byte| byte.is_ascii_uppercase() || b"0123456789_-".contains(&byte));
         let rest = rest.trim_start().trim_start_matches("[M]").trim_start();
         if !is_tag || rest.is_empty() {
             return None;
