@@ -10,11 +10,11 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use selftests::cell::{Access, Backing, Cell, Control, Path, Situation, catalogue};
-use selftests::plan::{HOLD_MS, Plan, TRIALS, select};
+use selftests::plan::{HOLD_MS, Plan, Stress, TRIALS, select};
 
 use crate::ktap::Ktap;
 use crate::wire::Channel;
-use crate::{conductor, leftovers, nbd, probes, roles, subject, supervise};
+use crate::{conductor, leftovers, nbd, probes, roles, stress, subject, supervise};
 
 /// Sees who waits for mmap_lock while a KVM guest's fault waits for IO.
 ///
@@ -41,6 +41,12 @@ pub(crate) struct Cli {
     /// Factor on every deadline, for slow machines
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     patience: f64,
+    /// After the cells, do to a guest's memory all that may happen to it for this many seconds; 0 for not at all
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=3600))]
+    stress: u32,
+    /// What the stress does is decided by this number
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    stress_seed: u64,
     #[command(subcommand)]
     inner: Option<Inner>,
 }
@@ -62,6 +68,7 @@ enum RoleName {
     Subject,
     Reader,
     Accessor,
+    Stress,
 }
 
 impl Cli {
@@ -80,10 +87,11 @@ impl Cli {
             bail!("--patience {}: must be a number above 0", self.patience);
         }
         let cells = select(&self.filter)?;
-        let plan = Plan { cells, trials: self.trials, hold_ms: self.hold, patience: self.patience };
+        let stress = (self.stress > 0).then_some(Stress { seconds: self.stress, seed: self.stress_seed });
+        let plan = Plan { cells, trials: self.trials, hold_ms: self.hold, patience: self.patience, stress };
         // Without root nothing is changed, so there is nothing to lock or to take back.
         let lock = nix::unistd::geteuid().is_root().then(leftovers::lock).transpose()?;
-        let mut ktap = Ktap::begin(std::io::stdout(), plan.cells.len())?;
+        let mut ktap = Ktap::begin(std::io::stdout(), plan.cells.len() + usize::from(stress.is_some()))?;
         supervise::catch_interrupts()?;
         nix::sys::prctl::set_child_subreaper(true).context("prctl(PR_SET_CHILD_SUBREAPER)")?;
         supervise::supervise(&plan, &mut ktap)?;
@@ -106,7 +114,7 @@ fn run_role(role: RoleName, descriptors: &[RawFd]) -> anyhow::Result<ExitCode> {
     roles::die_with_parent()?;
     let count = match role {
         RoleName::Reader | RoleName::Accessor => 1,
-        RoleName::Nbd => 2,
+        RoleName::Nbd | RoleName::Stress => 2,
         RoleName::Subject => 3,
     };
     let mut fds = roles::inherited(descriptors, count)?.into_iter();
@@ -117,6 +125,7 @@ fn run_role(role: RoleName, descriptors: &[RawFd]) -> anyhow::Result<ExitCode> {
         RoleName::Subject => subject::serve(&control, next()?.into(), next()?.into())?,
         RoleName::Reader => probes::reader(&control)?,
         RoleName::Accessor => probes::accessor(&control)?,
+        RoleName::Stress => stress::serve(&control, &next()?)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Measures the cells of a plan, one after the other.
+//! Measures the cells of a plan, one after the other, and does its stress.
 //!
 //! Owns: the order within a cell (probed process, does KVM run at all, proof of
 //! async page faults, trials, retries) and the frames about it. Must not: live
@@ -12,11 +12,13 @@ use anyhow::Context;
 use selftests::cell::{Access, Backing, Cell, Path, Probe, Situation};
 use selftests::plan::Plan;
 use selftests::protocol::{CellEnd, Envelope, Frame, Sample, encode};
+use selftests::tally::StressEnd;
 
 use crate::clock::{millis, now};
 use crate::failure::Failure;
 use crate::inject;
 use crate::rig::{Rig, Subject};
+use crate::stress::watch;
 use crate::subject::{Kind, Setup};
 use crate::swap;
 use crate::trial::Scene;
@@ -37,6 +39,10 @@ pub(crate) fn run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<u8> {
                 frame(out, Frame::Start { cell: *cell })?;
                 frame(out, Frame::Result { cell: *cell, outcome: failure.clone().end() })?;
             }
+            if let Some(stress) = plan.stress {
+                frame(out, Frame::StressStart { stress })?;
+                frame(out, Frame::StressResult { outcome: failure.end_of_stress() })?;
+            }
             return Ok(0);
         }
     };
@@ -50,6 +56,16 @@ pub(crate) fn run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<u8> {
         let broken = matches!(outcome, CellEnd::Broken { .. });
         frame(out, Frame::Result { cell: *cell, outcome })?;
         if broken {
+            return Ok(BROKEN);
+        }
+    }
+    if let Some(stress) = plan.stress {
+        frame(out, Frame::StressStart { stress })?;
+        let outcome = watch::run(&mut rig, stress, &mut |note| frame(out, note));
+        let outcome = outcome.unwrap_or_else(Failure::end_of_stress);
+        let complete = matches!(outcome, StressEnd::Complete { .. });
+        frame(out, Frame::StressResult { outcome })?;
+        if !complete {
             return Ok(BROKEN);
         }
     }

@@ -5,6 +5,7 @@
 //! a held lock is a result, not a failure.
 
 use selftests::protocol::CellEnd;
+use selftests::tally::StressEnd;
 
 /// Why a cell or a trial of it was not measured; each has its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,14 @@ impl Failure {
         match self {
             Self::Skip(reason) => CellEnd::Skipped { reason },
             Self::Again(reason) | Self::Broken(reason) => CellEnd::Broken { reason },
+        }
+    }
+
+    /// How a stress ends by it.
+    pub(crate) fn end_of_stress(self) -> StressEnd {
+        match self {
+            Self::Skip(reason) => StressEnd::Skipped { reason },
+            Self::Again(reason) | Self::Broken(reason) => StressEnd::Broken { reason },
         }
     }
 }

@@ -11,6 +11,15 @@
 //! | `exit` | it exits with code 7 while a read is withheld |
 //! | `hang` | it stops for ever while a read is withheld |
 //! | `blind` | the IO is withheld without any fault, as in `control.released` |
+//!
+//! In place of a cell `stress` may stand, for the stress of guest memory:
+//!
+//! | `WHAT` | effect in the stress |
+//! |---|---|
+//! | `pattern` | the first vCPU writes what belongs into another page |
+//! | `idle` | nothing is done to the memory but reclaim |
+//! | `stall` | the second vCPU stops for ever |
+//! | `kill` | the test process kills itself |
 
 use std::time::Duration;
 
@@ -35,6 +44,11 @@ pub(crate) fn situation(cell: Cell) -> Situation {
         Some("blind") => Situation::Control(Control::Released),
         _ => cell.situation,
     }
+}
+
+/// Is `what` asked for in the stress?
+pub(crate) fn in_stress(what: &str) -> bool {
+    std::env::var(VARIABLE).is_ok_and(|text| text.split_once(':') == Some((what, "stress")))
 }
 
 /// Ends or stops this process if that is asked for.

@@ -10,6 +10,7 @@ use std::io::Write;
 use anyhow::Context;
 use selftests::cell::{Cell, Control, Probe, Situation};
 use selftests::protocol::{CellEnd, Frame, Sample};
+use selftests::tally::StressEnd;
 
 use crate::supervise::Sink;
 
@@ -46,6 +47,14 @@ impl<W: Write> Ktap<W> {
         let text = lines.join("\n");
         writeln!(self.out, "{text}").and_then(|()| self.out.flush()).context("writing KTAP")
     }
+
+    fn stress(&mut self, end: &StressEnd) -> anyhow::Result<()> {
+        self.number += 1;
+        let (ok, tail) = judge_stress(end);
+        self.ok &= ok;
+        let word = if ok { "ok" } else { "not ok" };
+        writeln!(self.out, "{word} {} stress{tail}", self.number).context("writing KTAP")
+    }
 }
 
 impl<W: Write> Sink for Ktap<W> {
@@ -55,7 +64,8 @@ impl<W: Write> Sink for Ktap<W> {
             Frame::Result { cell, outcome } => self.result(cell, &outcome)?,
             Frame::Note { text } => writeln!(self.out, "# {}", one_line(&text)).context("writing KTAP")?,
             Frame::Start { .. } => self.samples.clear(),
-            Frame::Hello { .. } | Frame::Plan { .. } | Frame::Bye { .. } => {}
+            Frame::StressResult { outcome } => self.stress(&outcome)?,
+            Frame::Hello { .. } | Frame::Plan { .. } | Frame::StressStart { .. } | Frame::Bye { .. } => {}
         }
         Ok(())
     }
@@ -82,6 +92,24 @@ fn judge(cell: Cell, end: &CellEnd, samples: &[Sample]) -> (bool, String) {
         return (true, String::new());
     }
     broken(format!("the lock was held in {held} of {trials} trials, not in {wanted}"))
+}
+
+/// Was the stress `ok`, and what follows its name?
+fn judge_stress(end: &StressEnd) -> (bool, String) {
+    let what = match end {
+        StressEnd::Complete { tally } => match tally.gaps() {
+            gaps if gaps.is_empty() => return (true, String::new()),
+            gaps => format!("proves nothing: {}", gaps.join(", ")),
+        },
+        StressEnd::Corrupt { wrong, .. } => wrong.to_string(),
+        StressEnd::Stuck { reason, .. } => format!("hangs: {reason}"),
+        StressEnd::Skipped { reason } => return (true, format!(" # SKIP {}", one_line(reason))),
+        StressEnd::Broken { reason } => format!("broken: {reason}"),
+        StressEnd::Exited { code } => format!("the test process exited with code {code}"),
+        StressEnd::Signaled { signal } => format!("the test process was killed by signal {signal}"),
+        StressEnd::Hung { deadline_ms } => format!("no result within {deadline_ms} ms"),
+    };
+    (false, format!(" # {}", one_line(&what)))
 }
 
 /// Trials in which `probe` came back only after the release.
@@ -176,5 +204,14 @@ mod tests {
         assert!(text.contains("\nnot ok 1 anon.sync.read@1 # the lock was held in 1 of 1 trials"), "{text}");
         assert!(!report(cell(0, &[sample(true)], CellEnd::Complete { trials: 1 })).1);
         assert!(!report(cell(1, &[], CellEnd::Signaled { signal: 9 })).1);
+    }
+
+    #[test]
+    fn a_stress_is_ok_only_if_it_was_one() {
+        let stress = |outcome| report(vec![Frame::StressResult { outcome }]);
+        let (text, ok) = stress(StressEnd::Complete { tally: selftests::tally::Tally::default() });
+        assert!(!ok && text.contains("\nnot ok 1 stress # proves nothing: no vCPU read a page, "), "{text}");
+        let (text, ok) = stress(StressEnd::Skipped { reason: "no NBD".to_owned() });
+        assert!(ok && text.contains("\nok 1 stress # SKIP no NBD\n"), "{text}");
     }
 }

@@ -8,3 +8,4 @@ pub mod cell;
 pub mod lockwait;
 pub mod plan;
 pub mod protocol;
+pub mod tally;

@@ -5,7 +5,8 @@
 //! PID 1 or user ─supervise─▶ conductor ─┬─▶ nbd       serves the swap device, withholds reads
 //!      │ frames                         ├─▶ subject   the probed VMM: vCPU and writer threads
 //!      ▼                                ├─▶ reader    reads /proc/SUBJECT/maps
-//! virtio-serial or KTAP                 └─▶ accessor  the controls
+//! virtio-serial or KTAP                 ├─▶ accessor  the controls
+//!                                       └─▶ stress    a VMM whose memory is stressed
 //! ```
 
 mod cgroup;
@@ -24,6 +25,7 @@ mod nbd;
 mod probes;
 mod rig;
 mod roles;
+mod stress;
 mod subject;
 mod supervise;
 mod swap;

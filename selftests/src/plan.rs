@@ -31,6 +31,20 @@ pub struct Plan {
     /// Factor on every deadline inside the guest: 1.0 for hardware speed, more
     /// where the canary measured an emulated CPU.
     pub patience: f64,
+    /// What to do to a guest's memory after the cells; `None` for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stress: Option<Stress>,
+}
+
+/// A stress of guest memory: accesses, paging and changes of the mappings at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stress {
+    /// How long, in seconds of the guest's own time.
+    pub seconds: u32,
+    /// Decides what each task does and how long each reply of the swap device takes;
+    /// how the tasks' steps interleave it cannot decide.
+    pub seed: u64,
 }
 
 /// A glob that selects nothing, or is none.

@@ -6,8 +6,10 @@
 //! over the console, where printk would cut them to pieces.
 //!
 //! ```text
-//! hello → plan → (start → sample* → result)* → bye
+//! hello → plan → (start → sample* → result)* → [stress-start → stress-result] → bye
 //! ```
+//!
+//! A note may stand anywhere.
 //!
 //! On the wire: 4 bytes little-endian length of the JSON that follows, then an
 //! [`Envelope`] as JSON. Sequence numbers count from 0; a gap means loss.
@@ -15,6 +17,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cell::{Cell, Probe};
+use crate::plan::Stress;
+use crate::tally::StressEnd;
 
 /// Raised whenever a frame changes its meaning; both ends compare it in `hello`.
 pub const PROTOCOL: u32 = 1;
@@ -74,6 +78,16 @@ pub enum Frame {
         cell: Cell,
         /// How it ended.
         outcome: CellEnd,
+    },
+    /// The stress begins; only if the plan has one, and after all cells.
+    StressStart {
+        /// As in [`crate::plan::Plan::stress`].
+        stress: Stress,
+    },
+    /// The stress has ended; exactly one if the plan has one.
+    StressResult {
+        /// How it ended.
+        outcome: StressEnd,
     },
     /// A line for whoever reads the record; never evidence.
     Note {

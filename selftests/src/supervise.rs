@@ -2,7 +2,7 @@
 //! Runs the conductor as a child, and survives whatever becomes of it.
 //!
 //! Owns: deadlines, the kill, the result of a cell whose process died, the next
-//! child for the cells that remain. Must not: measure, or die itself: in a
+//! child for the cells that remain, and one of its own for the stress. Must not: measure, or die itself: in a
 //! guest this is PID 1.
 
 use std::os::fd::AsFd;
@@ -15,11 +15,13 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, killpg, s
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use selftests::cell::Cell;
-use selftests::plan::Plan;
+use selftests::plan::{Plan, Stress};
 use selftests::protocol::{CellEnd, Decoder, Frame};
+use selftests::tally::StressEnd;
 
 use crate::clock::{Deadline, nap};
 use crate::leftovers;
+use crate::stress::watch::SLACK_MS;
 use crate::wire::wait_any;
 
 /// From the start of a child to its first cell, at hardware speed.
@@ -66,8 +68,12 @@ pub(crate) fn supervise(plan: &Plan, sink: &mut dyn Sink) -> anyhow::Result<()> 
     let mut remaining = plan.cells.clone();
     clean(sink)?;
     while !remaining.is_empty() && !interrupted() {
-        let run = Run::start(Plan { cells: remaining.clone(), ..plan.clone() })?;
+        let run = Run::start(Plan { cells: remaining.clone(), stress: None, ..plan.clone() })?;
         remaining = run.follow(sink)?;
+        clean(sink)?;
+    }
+    if plan.stress.is_some() && !interrupted() {
+        Run::start(Plan { cells: Vec::new(), ..plan.clone() })?.follow(sink)?;
         clean(sink)?;
     }
     Ok(())
@@ -85,6 +91,11 @@ fn cell_ms(plan: &Plan) -> u64 {
     CELL_MS + u64::from(plan.trials) * (u64::from(plan.hold_ms) + TRIAL_MS)
 }
 
+/// The longest that the stress of `plan` may take, in milliseconds.
+fn stress_ms(plan: &Plan) -> u64 {
+    plan.stress.map_or(0, |stress| u64::from(stress.seconds) * 1000) + SLACK_MS
+}
+
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -100,6 +111,15 @@ struct Run {
     pipe: ChildStdout,
     under_way: Option<Cell>,
     done: Vec<Cell>,
+    stress: Progress,
+}
+
+/// How far the child's stress has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Due,
+    UnderWay,
+    Over,
 }
 
 impl Run {
@@ -109,7 +129,7 @@ impl Run {
         command.args(["run", &json]).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().with_context(|| format!("starting {command:?}"))?;
         let pipe = child.stdout.take().context("the child has no standard output")?;
-        Ok(Self { plan, child, pipe, under_way: None, done: Vec::new() })
+        Ok(Self { plan, child, pipe, under_way: None, done: Vec::new(), stress: Progress::Due })
     }
 
     /// Forwards frames until the child's end; the cells that still remain then.
@@ -132,6 +152,9 @@ impl Run {
             while let Some(envelope) = decoder.next_frame()? {
                 if matches!(envelope.frame, Frame::Start { .. } | Frame::Result { .. }) {
                     allowed_ms = cell_ms(&self.plan);
+                    deadline = Deadline::after(allowed_ms, self.plan.patience);
+                } else if matches!(envelope.frame, Frame::StressStart { .. }) {
+                    allowed_ms = stress_ms(&self.plan);
                     deadline = Deadline::after(allowed_ms, self.plan.patience);
                 }
                 self.note(&envelope.frame);
@@ -161,6 +184,8 @@ impl Run {
                 self.under_way = None;
                 self.done.push(*cell);
             }
+            Frame::StressStart { .. } => self.stress = Progress::UnderWay,
+            Frame::StressResult { .. } => self.stress = Progress::Over,
             _ => {}
         }
     }
@@ -200,6 +225,9 @@ impl Run {
         if interrupted() {
             return Ok(());
         }
+        if let Some(stress) = self.plan.stress {
+            return self.blame_stress(stress, end, sink);
+        }
         let cell = match self.under_way {
             Some(cell) => cell,
             // A child may end after a broken cell; then the rest waits for the next.
@@ -218,6 +246,22 @@ impl Run {
         };
         sink.frame(Frame::Result { cell, outcome })
     }
+
+    /// Gives the stress, which its child was for, its result.
+    fn blame_stress(&self, stress: Stress, end: End, sink: &mut dyn Sink) -> anyhow::Result<()> {
+        if self.stress == Progress::Due {
+            sink.frame(Frame::StressStart { stress })?;
+        }
+        if self.stress == Progress::Over {
+            return Ok(());
+        }
+        let outcome = match end {
+            End::Exited(code) => StressEnd::Exited { code },
+            End::Signaled(signal) => StressEnd::Signaled { signal },
+            End::Hung(deadline_ms) => StressEnd::Hung { deadline_ms },
+        };
+        sink.frame(Frame::StressResult { outcome })
+    }
 }
 
 fn ended(status: ExitStatus) -> Option<End> {
@@ -235,9 +279,11 @@ mod tests {
 
     #[test]
     fn a_cell_has_time_for_all_its_holds() {
-        let plan = Plan { cells: Vec::new(), trials: 20, hold_ms: 100, patience: 2.0 };
+        let plan = Plan { cells: Vec::new(), trials: 20, hold_ms: 100, patience: 2.0, stress: None };
         assert!(cell_ms(&plan) > 20 * 100 * 2);
         assert_eq!(stretched(cell_ms(&plan), plan.patience), 2 * cell_ms(&plan));
+        let plan = Plan { stress: Some(Stress { seconds: 60, seed: 1 }), ..plan };
+        assert!(stress_ms(&plan) > 60_000);
     }
 
     #[test]

@@ -55,11 +55,15 @@ pub(crate) enum Op {
     /// Accessor: lower the limit that the text names to nothing and lift it again,
     /// however long that takes.
     Reclaim = 12,
+    /// Server: from now on hold replies back for a while, as this seed decides.
+    Delay = 13,
+    /// Server: say how many reads, writes and delayed replies there were.
+    Count = 14,
 }
 
 impl Op {
     /// All of them, for decoding.
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Go,
         Self::Done,
         Self::Fail,
@@ -72,6 +76,8 @@ impl Op {
         Self::Verify,
         Self::Skip,
         Self::Reclaim,
+        Self::Delay,
+        Self::Count,
     ];
 }
 

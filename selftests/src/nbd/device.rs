@@ -204,16 +204,29 @@ impl Server {
         self.order(Message::new(Op::Release, &[]))
     }
 
-    fn order(&mut self, order: Message) -> anyhow::Result<()> {
-        self.role.control.send(&order)?;
-        self.expect_done(&format!("{:?}", order.op))
+    /// Holds replies back for a while from now on, as `seed` decides, and counts anew.
+    pub(crate) fn delay(&mut self, seed: u64) -> anyhow::Result<()> {
+        self.order(Message::new(Op::Delay, &[seed]))
     }
 
-    fn expect_done(&mut self, what: &str) -> anyhow::Result<()> {
+    /// Reads, writes, and delayed replies of both since [`Server::delay`].
+    pub(crate) fn counts(&mut self) -> anyhow::Result<[u64; 3]> {
+        self.role.control.send(&Message::new(Op::Count, &[]))?;
+        let [reads, writes, delayed, ..] = self.expect_done("Count")?;
+        Ok([reads, writes, delayed])
+    }
+
+    fn order(&mut self, order: Message) -> anyhow::Result<()> {
+        self.role.control.send(&order)?;
+        self.expect_done(&format!("{:?}", order.op)).map(drop)
+    }
+
+    /// The numbers of the answer.
+    fn expect_done(&mut self, what: &str) -> anyhow::Result<[u64; 5]> {
         let deadline = Deadline::after(10_000, self.patience);
         loop {
             match self.role.control.next_until(deadline).context("the NBD server")? {
-                Some(message) if message.op == Op::Done => return Ok(()),
+                Some(message) if message.op == Op::Done => return Ok(message.args),
                 Some(message) => self.note(&message)?,
                 None => bail!("the NBD server did not answer {what}"),
             }

@@ -7,6 +7,7 @@
 //!                                       └──────Arm, Release─────────┘
 //! ```
 
+mod delay;
 pub(crate) mod device;
 pub(crate) mod proto;
 pub(crate) mod server;

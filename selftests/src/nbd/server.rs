@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The server process: the device's content in locked memory, and the hold.
+//! The server process: the device's content in locked memory, the hold, the delays.
 //!
 //! Owns: which request is withheld and until when. Must not: page-fault on the
 //! device that it serves (everything is locked before the first request), nor
@@ -11,6 +11,7 @@ use std::os::fd::AsFd;
 
 use anyhow::{Context, bail};
 
+use super::delay::Delays;
 use super::proto::{Command, EINVAL, EIO, REQUEST, Request, reply, request};
 use crate::clock::{self, Deadline};
 use crate::roles;
@@ -27,10 +28,14 @@ pub(crate) fn serve(control: &Channel, kernel: File) -> anyhow::Result<()> {
     store[..header.len()].copy_from_slice(&header);
     roles::lock_memory_forever()?;
     let (withheld, answer) = (Vec::with_capacity(256), Vec::new());
-    let mut server = Server { store, kernel, withheld, answer, armed: None };
+    let (delays, counts) = (None, Counts::default());
+    let mut server = Server { store, kernel, withheld, answer, armed: None, delays, counts };
     control.send(&Message::new(Op::Done, &[]))?;
     loop {
-        let ready = wait_any(&[server.kernel.as_fd(), control.as_fd()], Deadline::after(60_000, 1.0))?;
+        let due = server.delays.as_ref().and_then(Delays::next);
+        let deadline = due.unwrap_or_else(|| Deadline::after(60_000, 1.0));
+        let ready = wait_any(&[server.kernel.as_fd(), control.as_fd()], deadline)?;
+        server.answer_due()?;
         // Control first: a request that arrives after `Arm` was sent must be withheld.
         if ready[1] && !server.control(control)? {
             return Ok(());
@@ -47,6 +52,17 @@ struct Server {
     withheld: Vec<Request>,
     answer: Vec<u8>,
     armed: Option<Command>,
+    /// Replies that wait, if they may.
+    delays: Option<Delays>,
+    counts: Counts,
+}
+
+/// Requests since the last [`Op::Delay`].
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    reads: u64,
+    writes: u64,
+    delayed: u64,
 }
 
 impl Server {
@@ -60,6 +76,12 @@ impl Server {
                 for request in std::mem::take(&mut self.withheld) {
                     self.answer(request)?;
                 }
+            }
+            Op::Delay => (self.delays, self.counts) = (Some(Delays::new(order.args[0])), Counts::default()),
+            Op::Count => {
+                let Counts { reads, writes, delayed } = self.counts;
+                control.send(&Message::new(Op::Done, &[reads, writes, delayed]))?;
+                return Ok(true);
             }
             other => bail!("the server got the order {other:?}"),
         }
@@ -78,16 +100,37 @@ impl Server {
         let Some(request) = request(&header) else { bail!("the kernel sent no NBD request: {header:02x?}") };
         match request.command {
             Command::Disconnect => return Ok(false),
-            Command::Write => self.take_bytes(request)?,
-            Command::Read | Command::Other(_) => {}
+            Command::Write => {
+                self.take_bytes(request)?;
+                self.counts.writes += 1;
+            }
+            Command::Read => self.counts.reads += 1,
+            Command::Other(_) => {}
         }
         if self.armed == Some(request.command) {
             self.withheld.push(request);
             control.send(&Message::new(Op::Withheld, &[request.offset, request.length.into(), clock::now()]))?;
         } else {
-            self.answer(request)?;
+            self.answer_in_time(request)?;
         }
         Ok(true)
+    }
+
+    /// Answers now or, if replies may wait, perhaps later.
+    fn answer_in_time(&mut self, request: Request) -> anyhow::Result<()> {
+        let prompt = match &mut self.delays {
+            Some(delays) => delays.keep(clock::now(), request),
+            None => Some(request),
+        };
+        self.counts.delayed += u64::from(prompt.is_none());
+        prompt.map_or(Ok(()), |request| self.answer(request))
+    }
+
+    fn answer_due(&mut self) -> anyhow::Result<()> {
+        while let Some(request) = self.delays.as_mut().and_then(|delays| delays.due(clock::now())) {
+            self.answer(request)?;
+        }
+        Ok(())
     }
 
     fn answer(&mut self, request: Request) -> anyhow::Result<()> {
@@ -151,6 +194,8 @@ mod tests {
             withheld: Vec::new(),
             answer: Vec::new(),
             armed: None,
+            delays: None,
+            counts: Counts::default(),
         };
         ours.send(&Message::new(Op::Arm, &[])).unwrap();
         assert!(server.control(&theirs).unwrap());
@@ -189,6 +234,8 @@ mod tests {
             withheld: Vec::new(),
             answer: Vec::new(),
             armed: None,
+            delays: None,
+            counts: Counts::default(),
         };
         ours.send(&Message::new(Op::Arm, &[1])).unwrap();
         assert!(server.control(&theirs).unwrap());

@@ -14,7 +14,7 @@
 mod guest;
 mod memory;
 mod vcpu;
-mod vm;
+pub(crate) mod vm;
 mod writer;
 
 pub(crate) use guest::{PAGES, Setup, value_at};
@@ -89,6 +89,6 @@ fn stay_on_this_cpu() -> anyhow::Result<()> {
 }
 
 /// This thread's id.
-fn tid() -> u64 {
+pub(crate) fn tid() -> u64 {
     u64::from(nix::unistd::gettid().as_raw().unsigned_abs())
 }

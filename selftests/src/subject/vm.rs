@@ -13,9 +13,9 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use super::guest::{CODE_GPA, DATA_GPA, PAGE, PAGES, Setup};
 
 /// Three pages that a VMX without unrestricted guests needs, out of the guest's way.
-const TSS_GPA: usize = 0xfffb_d000;
+pub(crate) const TSS_GPA: usize = 0xfffb_d000;
 /// One page that it needs, too.
-const IDENTITY_MAP_GPA: u64 = 0xfffb_c000;
+pub(crate) const IDENTITY_MAP_GPA: u64 = 0xfffb_c000;
 
 pub(super) struct Machine {
     pub(super) vm: VmFd,
@@ -43,7 +43,8 @@ pub(super) fn build(setup: Setup, data_hva: usize) -> anyhow::Result<Machine> {
     Ok(Machine { vm, vcpu })
 }
 
-fn add_memory(vm: &VmFd, slot: u32, gpa: u64, bytes: usize, hva: usize) -> anyhow::Result<()> {
+/// Gives the guest `bytes` of this process's memory at `hva`.
+pub(crate) fn add_memory(vm: &VmFd, slot: u32, gpa: u64, bytes: usize, hva: usize) -> anyhow::Result<()> {
     let region = kvm_userspace_memory_region {
         slot,
         flags: 0,

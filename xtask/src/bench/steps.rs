@@ -54,7 +54,7 @@ fn both(one: &'static Budget, other: &'static Budget, pairs: &[Pair], troubles: 
 fn archive(bench: &Bench<'_>) -> Result<Row, Error> {
     let init = guest::build(&bench.runner.checkout, &Progress::silent())?;
     let cells = select(&[]).context("no cell is selected")?;
-    let plan = Plan { cells, trials: TRIALS, hold_ms: HOLD_MS, patience: 1.0 };
+    let plan = Plan { cells, trials: TRIALS, hold_ms: HOLD_MS, patience: 1.0, stress: None };
     let path = bench.scratch.path().join("initramfs.cpio");
     let (samples, notes) = sample(bench.runs, |_| {
         let started = Instant::now();

@@ -36,7 +36,7 @@ pub(crate) fn claimed(plan: &Plan) -> RunInfo {
 /// A plan of the cells that match; the controls are always in.
 pub(crate) fn plan(globs: &[&str]) -> Plan {
     let globs: Vec<String> = globs.iter().map(|&glob| glob.to_owned()).collect();
-    Plan { cells: select(&globs).unwrap(), trials: TRIALS, hold_ms: 100, patience: 1.0 }
+    Plan { cells: select(&globs).unwrap(), trials: TRIALS, hold_ms: 100, patience: 1.0, stress: None }
 }
 
 pub(crate) fn cell(name: &str) -> Cell {
