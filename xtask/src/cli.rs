@@ -7,6 +7,7 @@
 mod series;
 
 use clap::{Args, Parser, Subcommand};
+use selftests::plan::Stress;
 
 use crate::accel::AccelChoice;
 use crate::variant::Variant;
@@ -40,7 +41,7 @@ Exit codes:
   100  a patched kernel held the lock where it must release it
   101  a kernel does not build
   102  a series does not apply
-  103  a kernel crashed or hung
+  103  a kernel crashed or hung, or corrupted its guest's memory
   104  invalid: a control failed, or the baseline did not show what is expected
   110  the host, a tool or the network failed: nothing is said about the kernel
   125  not enough evidence either way
@@ -119,6 +120,17 @@ pub struct MeasureArgs {
     /// A hold ends at once when nobody waits any more. On a busy host a longer hold tells held from late more clearly.
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(10..=5_000))]
     pub hold: Option<u32>,
+
+    /// After the cells, stress guest memory for this many seconds of the guest's time [default: 0; 60 with --config debug]
+    ///
+    /// Two vCPUs fill and check pages while they are paged out, discarded, protected, unmapped and forked. A wrong page,
+    /// or a task that hangs, is exit code 103; a stress in which nothing was swapped in proves nothing, and is 104.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=3_600))]
+    pub stress: Option<u32>,
+
+    /// What the stress does is decided by this number [default: another one each time]
+    #[arg(long, value_name = "SEED")]
+    pub stress_seed: Option<u64>,
 
     /// How the virtual machine runs
     ///
@@ -256,6 +268,14 @@ impl MeasureArgs {
     pub fn hold_ms(&self) -> u32 {
         self.hold.unwrap_or(self.config.hold_ms())
     }
+
+    /// The stress after the cells, if there is to be one.
+    #[must_use]
+    pub fn stress(&self) -> Option<Stress> {
+        let seconds = self.stress.unwrap_or(self.config.stress_s());
+        let seed = || u64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs());
+        (seconds > 0).then(|| Stress { seconds, seed: self.stress_seed.unwrap_or_else(seed) })
+    }
 }
 
 impl TestArgs {
@@ -294,6 +314,22 @@ mod tests {
         let (measure, debug) = (Variant::Measure, Variant::Debug);
         assert!(help.contains(&both(measure.trials(), debug.trials())), "{help}");
         assert!(help.contains(&both(measure.hold_ms(), debug.hold_ms())), "{help}");
+    }
+
+    #[test]
+    fn only_a_debug_kernel_is_stressed_unasked() {
+        let stress = |words: &[&str]| {
+            let cli = Cli::try_parse_from(["xtask", "test"].iter().chain(words)).unwrap();
+            let Command::Test(args) = cli.command else { panic!("not test") };
+            args.measure.stress()
+        };
+        assert_eq!(stress(&[]), None);
+        assert_eq!(stress(&["--config", "debug", "--stress", "0"]), None);
+        assert_eq!(stress(&["--config", "debug"]).unwrap().seconds, Variant::Debug.stress_s());
+        let seeded = stress(&["--stress", "5", "--stress-seed", "77"]);
+        assert_eq!(seeded, Some(Stress { seconds: 5, seed: 77 }));
+        let help = Cli::command().find_subcommand_mut("test").unwrap().render_long_help().to_string();
+        assert!(help.contains(&format!("[default: 0; {} with --config debug]", Variant::Debug.stress_s())), "{help}");
     }
 
     #[test]

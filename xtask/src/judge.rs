@@ -23,6 +23,7 @@ mod cell;
 mod compare;
 mod ending;
 mod sequence;
+mod stress;
 
 use selftests::cell::{Cell, Control, Situation};
 use selftests::plan::Plan;
@@ -79,6 +80,9 @@ pub fn side(side: &str, transcript: &Transcript, plan: &Plan, tolerate: &[Tolera
 
     let mut reasons = ending::judge(transcript, tolerate);
     reasons.extend(read.fault);
+    let (stress, told) = plan.stress.zip(read.stress).map(|(asked, end)| stress::judge(asked, end)).unzip();
+    let told = told.flatten();
+    reasons.extend(told.clone().filter(|reason| reason.verdict == Verdict::Crashed));
     if reasons.is_empty() {
         // Only a whole sequence can be invalid: of a broken one it is already known
         // that it proves nothing.
@@ -86,6 +90,7 @@ pub fn side(side: &str, transcript: &Transcript, plan: &Plan, tolerate: &[Tolera
             let why = broken.reason.as_deref().unwrap_or("for no stated reason");
             reasons.push(Reason::new(Verdict::Invalid, format!("{}@{}: {why}", broken.cell, broken.window)));
         }
+        reasons.extend(told);
         reasons.extend(clock(transcript));
         reasons.extend(controls.iter().map(|why| Reason::new(Verdict::Invalid, why.clone())));
     }
@@ -95,6 +100,7 @@ pub fn side(side: &str, transcript: &Transcript, plan: &Plan, tolerate: &[Tolera
         boot_ms: transcript.boot_ms.unwrap_or(0),
         controls_ok: controls.is_empty(),
         cells,
+        stress,
         verdict,
         reasons,
     }

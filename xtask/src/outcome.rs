@@ -5,6 +5,7 @@
 //! Owns: the JSON of `cargo xtask test --json` and of `outcome.json`. Must not:
 //! compute; `judge` fills it.
 
+use selftests::tally::Tally;
 use serde::{Deserialize, Serialize};
 
 use crate::verdict::Verdict;
@@ -59,11 +60,56 @@ pub struct SideOutcome {
     pub controls_ok: bool,
     /// One for each cell, probe by probe. The controls are among them.
     pub cells: Vec<CellOutcome>,
+    /// What the stress of guest memory showed; only if there was to be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stress: Option<StressOutcome>,
     /// This boot's verdict, before the sides are compared.
     pub verdict: Verdict,
     /// Why the verdict is no better, e.g. the console's crash line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
+}
+
+/// A stress of guest memory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StressOutcome {
+    /// How long, in seconds of the guest's time.
+    pub seconds: u32,
+    /// What decided what each task did.
+    pub seed: u64,
+    /// What it showed.
+    pub state: StressState,
+    /// What was done, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tally: Option<Tally>,
+    /// What is wrong; empty if it is sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What a stress of guest memory showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StressState {
+    /// All that had to happen has happened, and all memory was right.
+    Sound,
+    /// Memory was not as it must be.
+    Corrupt,
+    /// A task made no progress any more.
+    Hung,
+    /// It was not a stress: it could not be made, or not all of it has happened.
+    Broken,
+}
+
+impl std::fmt::Display for StressState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Sound => "sound",
+            Self::Corrupt => "corrupt",
+            Self::Hung => "hung",
+            Self::Broken => "broken",
+        })
+    }
 }
 
 /// One cell as one probe met it.

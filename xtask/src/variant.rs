@@ -79,6 +79,16 @@ impl Variant {
         }
     }
 
+    /// How long guest memory is stressed after the cells, in seconds, unless the user
+    /// says how long; 0 is not at all.
+    #[must_use]
+    pub fn stress_s(self) -> u32 {
+        match self {
+            Self::Measure => 0,
+            Self::Debug => 60,
+        }
+    }
+
     /// The sides without which nothing is proved: a comparison needs both, and a
     /// search for splats looks at what was changed.
     #[must_use]

@@ -23,7 +23,7 @@ pub enum Verdict {
     ApplyFailed,
     /// The kernel does not build.
     BuildFailed,
-    /// The kernel crashed, hung, or the frames stopped.
+    /// The kernel crashed, hung, corrupted its guest's memory, or the frames stopped.
     Crashed,
     /// The harness or its host failed; says nothing about the kernel.
     Infra,

@@ -185,6 +185,7 @@ mod tests {
 
     #[test]
     fn two_mappings_are_one_board() {
+        let _alone = super::super::ALONE.lock().unwrap();
         let fd = create().unwrap();
         let (ours, theirs) = (map(&fd).unwrap(), map(&fd).unwrap());
         theirs.did("fork", true);
@@ -198,6 +199,7 @@ mod tests {
 
     #[test]
     fn the_first_finding_stays() {
+        let _alone = super::super::ALONE.lock().unwrap();
         let board = map(&create().unwrap()).unwrap();
         assert_eq!(board.wrong(), None);
         let page = PAGES_EACH + 3;

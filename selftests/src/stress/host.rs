@@ -206,6 +206,7 @@ mod tests {
 
     #[test]
     fn memory_without_a_machine_stays_right_under_all_operations() {
+        let _alone = super::super::ALONE.lock().unwrap();
         let board = board::map(&board::create().unwrap()).unwrap();
         let memory = Memory::reserve().unwrap();
         memory.populate().unwrap();
@@ -230,6 +231,7 @@ mod tests {
 
     #[test]
     fn a_planted_word_is_found() {
+        let _alone = super::super::ALONE.lock().unwrap();
         let board = board::map(&board::create().unwrap()).unwrap();
         let memory = Memory::reserve().unwrap();
         memory.populate().unwrap();

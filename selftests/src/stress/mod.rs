@@ -37,6 +37,11 @@ use board::{Board, VCPUS};
 use machine::Cpu;
 use memory::Memory;
 
+/// Tests that map memory run one by one: what one maps must not fall into a hole that
+/// another's munmap has just made.
+#[cfg(test)]
+static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 /// What `role stress` runs: one stress, from `Go(seed, patience in thousandths)` over
 /// `Done(thread ids)` to `Done()` or `Fail`.
 pub(crate) fn serve(control: &Channel, board: &OwnedFd) -> anyhow::Result<()> {

@@ -85,6 +85,7 @@ impl Deadlines {
     pub fn new(patience: f64, plan: &Plan) -> Self {
         let patience = if patience.is_finite() { patience.max(1.0) } else { 1.0 };
         let scaled = |seconds: f64| Duration::from_secs_f64(seconds * patience);
+        let stress = plan.stress.map_or(0.0, |stress| f64::from(stress.seconds) + 90.0);
         let cell = f64::from(plan.trials) * (f64::from(plan.hold_ms) / 1e3 + 0.4);
         Self {
             stillborn: Duration::from_millis(300),
@@ -99,8 +100,9 @@ impl Deadlines {
             // beside its hold, and the clean-up of a hung one 10 s.
             frame: scaled(35.0 + cell),
             power_off: scaled(5.0),
-            // A backstop against a guest that sends frames for ever.
-            total: scaled(60.0 + plan.cells.len() as f64 * (10.0 + cell)),
+            // A backstop against a guest that sends frames for ever. A stress sends a note
+            // every few seconds, and its own end may take a minute.
+            total: scaled(60.0 + plan.cells.len() as f64 * (10.0 + cell) + stress),
             drain: Duration::from_secs(3),
         }
     }
@@ -243,6 +245,7 @@ impl Life<'_> {
         match frame {
             Frame::Hello { kernel, .. } => self.phase.detail(format!("Linux {kernel}")),
             Frame::Start { cell } => self.phase.detail(cell.to_string()),
+            Frame::StressStart { stress } => self.phase.detail(format!("stress of {} s", stress.seconds)),
             Frame::Result { .. } => {
                 self.seen.results += 1;
                 self.phase.position(self.seen.results);

@@ -34,7 +34,7 @@ pub(super) fn open(args: &MeasureArgs, checkout: &Path, record: Option<(RunDir, 
     let accel = accel::choose(&cache.root, args.accel)?;
     progress.say(format!("accelerator: {}", accel.why));
     let patience = accel.patience() * args.config.patience();
-    let plan = Plan { cells, trials: args.trials(), hold_ms: args.hold_ms(), patience };
+    let plan = Plan { cells, trials: args.trials(), hold_ms: args.hold_ms(), patience, stress: args.stress() };
     let kind = accel.kind.to_string();
     let init = guest::build(checkout, &progress)?;
     let (run, info) = match record {

@@ -2,7 +2,7 @@
 //! Is the sequence of frames complete?
 //!
 //! ```text
-//! hello → plan → (start → sample* → result)* → bye      notes anywhere
+//! hello → plan → (start → sample* → result)* → [stress-start → stress-result] → bye      notes anywhere
 //! ```
 //!
 //! Owns: the grammar above, the numbering, and the count of samples. Reading stops
@@ -10,8 +10,9 @@
 //! for display. Must not: look into samples.
 
 use selftests::cell::Cell;
-use selftests::plan::Plan;
+use selftests::plan::{Plan, Stress};
 use selftests::protocol::{CellEnd, Envelope, Frame, PROTOCOL, Sample};
+use selftests::tally::StressEnd;
 
 use super::Reason;
 use crate::verdict::Verdict;
@@ -28,6 +29,8 @@ pub(super) struct Record<'a> {
 #[derive(Debug)]
 pub(super) struct Sequence<'a> {
     pub(super) records: Vec<Record<'a>>,
+    /// How the stress ended, if it has.
+    pub(super) stress: Option<&'a StressEnd>,
     pub(super) fault: Option<Reason>,
 }
 
@@ -37,20 +40,23 @@ enum At<'a> {
     Plan,
     Between,
     Within(Cell, Vec<&'a Sample>),
+    Stress,
+    Stressed,
     Over,
 }
 
 pub(super) fn read<'a>(frames: &'a [Envelope], plan: &Plan) -> Sequence<'a> {
-    let mut reader = Reader { plan, at: At::Hello, records: Vec::new() };
+    let mut reader = Reader { plan, at: At::Hello, records: Vec::new(), stress: None };
     let fault = frames.iter().zip(0..).find_map(|(envelope, place)| reader.take(envelope, place).err());
     let fault = fault.or_else(|| reader.end().err());
-    Sequence { records: reader.records, fault }
+    Sequence { records: reader.records, stress: reader.stress, fault }
 }
 
 struct Reader<'a, 'p> {
     plan: &'p Plan,
     at: At<'a>,
     records: Vec<Record<'a>>,
+    stress: Option<&'a StressEnd>,
 }
 
 fn broken<T>(text: impl Into<String>) -> Result<T, Reason> {
@@ -75,7 +81,12 @@ impl<'a> Reader<'a, '_> {
             (At::Within(cell, samples), Frame::Result { cell: of, outcome }) if *of == cell => {
                 self.result(cell, samples, outcome)?
             }
-            (At::Between, Frame::Bye { frames }) => self.bye(*frames, place)?,
+            (At::Between, Frame::StressStart { stress }) => self.stress_start(*stress)?,
+            (At::Stress, Frame::StressResult { outcome }) => {
+                self.stress = Some(outcome);
+                At::Stressed
+            }
+            (At::Between | At::Stressed, Frame::Bye { frames }) => self.bye(*frames, place)?,
             (at, frame) => return broken(format!("frame {place} is {}, {}", said(frame), at.wanted(self.plan))),
         };
         Ok(())
@@ -120,9 +131,23 @@ impl<'a> Reader<'a, '_> {
         Ok(At::Between)
     }
 
+    fn stress_start(&self, stress: Stress) -> Result<At<'a>, Reason> {
+        if let Some(missing) = self.plan.cells.get(self.records.len()) {
+            return broken(format!("the stress starts before {missing} has run"));
+        }
+        match self.plan.stress {
+            Some(asked) if asked == stress => Ok(At::Stress),
+            Some(asked) => broken(format!("the guest starts {stress:?}, but it was asked for {asked:?}")),
+            None => broken("a stress starts that nobody asked for"),
+        }
+    }
+
     fn bye(&self, frames: u32, place: u32) -> Result<At<'a>, Reason> {
         if let Some(missing) = self.plan.cells.get(self.records.len()) {
             return broken(format!("bye comes before {missing} has run"));
+        }
+        if self.plan.stress.is_some() && self.stress.is_none() {
+            return broken("bye comes before the stress has run");
         }
         if frames != place {
             return broken(format!("bye counts {frames} frames before it, {place} came"));
@@ -152,10 +177,12 @@ impl At<'_> {
         match self {
             Self::Hello => "a hello is due".to_owned(),
             Self::Plan => "the plan is due".to_owned(),
-            Self::Between => "the start of a cell or bye is due".to_owned(),
+            Self::Between => "the start of a cell or of a stress, or bye is due".to_owned(),
             Self::Within(cell, samples) => {
                 format!("{cell} is under way after {} of {} trials", samples.len(), plan.trials)
             }
+            Self::Stress => "the stress is under way".to_owned(),
+            Self::Stressed => "bye is due".to_owned(),
             Self::Over => "nothing is due".to_owned(),
         }
     }
@@ -168,6 +195,8 @@ fn said(frame: &Frame) -> String {
         Frame::Start { cell } => format!("the start of {cell}"),
         Frame::Sample { cell, .. } => format!("a sample of {cell}"),
         Frame::Result { cell, .. } => format!("the result of {cell}"),
+        Frame::StressStart { .. } => "the start of a stress".to_owned(),
+        Frame::StressResult { .. } => "the result of a stress".to_owned(),
         Frame::Note { .. } => "a note".to_owned(),
         Frame::Bye { .. } => "bye".to_owned(),
     }

@@ -30,6 +30,7 @@ pub fn render(outcome: &Outcome, look: Look) -> String {
     }
     for target in &outcome.targets {
         text += &holders(target);
+        text += &super::stress::render(target);
     }
     text + &table::reasons(outcome, look)
 }

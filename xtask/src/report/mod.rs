@@ -6,6 +6,7 @@
 pub mod cover;
 pub mod matrix;
 pub mod readme;
+mod stress;
 pub mod table;
 
 use crate::outcome::{CellOutcome, CellState, SideOutcome};

@@ -5,6 +5,7 @@
 //! summary, one line
 //! one table a target: cell, probe, each side's state, each side's longest wait, hold
 //! who held the lock: each stack once, with its cells
+//! the stress of guest memory, if there was one
 //! reasons, the worst first: what is read last is what matters
 //! ```
 //!
@@ -64,6 +65,7 @@ pub fn render(outcome: &Outcome, look: Look) -> String {
         if target.sides.iter().any(|side| !side.cells.is_empty()) {
             let (name, version) = (&target.target, &target.version);
             text += &format!("\n{name} ({version})\n{}{}", trimmed(&table(target, look)), holders(target));
+            text += &super::stress::render(target);
         }
     }
     text + &reasons(outcome, look)

@@ -121,6 +121,7 @@ fn never_ended(side: &str) -> SideOutcome {
         boot_ms: 0,
         controls_ok: false,
         cells: Vec::new(),
+        stress: None,
         verdict: Verdict::Infra,
         reasons: vec!["the record has no transcript: the run was ended before this boot was over".to_owned()],
     }

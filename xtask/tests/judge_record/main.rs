@@ -6,6 +6,7 @@
 mod builder;
 mod judge_mutations;
 mod judge_side;
+mod judge_stress;
 mod judge_target;
 mod report_render;
 mod store_run;
