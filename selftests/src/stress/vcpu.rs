@@ -14,7 +14,7 @@ use super::rng::Rng;
 use crate::clock;
 use crate::inject;
 
-/// The write that an injected fault spoils.
+/// From this access on an injected fault is there.
 const SPOILED: u64 = 200;
 
 /// Accesses memory until the board says stop.
@@ -34,17 +34,20 @@ pub(super) fn run(board: &Board, number: usize, mut cpu: Cpu, seed: u64) -> anyh
         let mine = page as usize % VCPUS == number;
         let start = clock::now();
         let before = board.page(page).before(page);
-        let ended = if mine && rng.below(2) == 0 {
-            let spoil = spoil && line.writes.load(SeqCst) == SPOILED;
-            write(board, &mut cpu, page, spoil).inspect(|()| {
-                line.writes.fetch_add(1, SeqCst);
-            })
-        } else {
-            let check = |place, word| check(board, number as u64, page, place, word, &before);
-            cpu.scan(page, check).inspect(|()| {
-                line.reads.fetch_add(1, SeqCst);
-            })
-        };
+        // Half of the writes come unread, as write faults of their own; the other half
+        // look first at what they overwrite, which nobody else may have seen.
+        let (reads, writes) =
+            if mine { [(true, false), (true, true), (false, true)][rng.below(3) as usize] } else { (true, false) };
+        let mut ended = Ok(());
+        if reads {
+            ended = cpu.scan(page, |place, word| check(board, number as u64, page, place, word, &before));
+            line.reads.fetch_add(u64::from(ended.is_ok()), SeqCst);
+        }
+        if writes && ended.is_ok() {
+            let spoil = spoil && line.writes.load(SeqCst) >= SPOILED;
+            ended = write(board, &mut cpu, page, spoil);
+            line.writes.fetch_add(u64::from(ended.is_ok()), SeqCst);
+        }
         line.longest_ns.fetch_max(clock::now().saturating_sub(start), SeqCst);
         match ended {
             Ok(()) => {}
