@@ -210,7 +210,10 @@ fn the_compilers_command_only_warns() {
     let kept = "savedcmd_mm/shmem.o := ccache gcc -Wp,-MMD,mm/.shmem.o.d -Wall -DX=$(pound)1  -c -o mm/shmem.o \
                 /src/mm/shmem.c ; ./tools/objtool/objtool --orc mm/shmem.o\n\nsource_mm/shmem.o := /src/mm/shmem.c\n";
     let command = warnings::command(kept).unwrap();
-    assert!(command.starts_with("ccache gcc -Wall -DX=#1 ") && command.ends_with(" -Wno-error -o /dev/null"), "{command}");
+    assert!(
+        command.starts_with("ccache gcc -Wall -DX=#1 ") && command.ends_with(" -Wno-error -o /dev/null"),
+        "{command}"
+    );
     assert!(command.contains("-Wextra") && !command.contains("objtool") && !command.contains("-MMD"), "{command}");
 }
 
