@@ -35,7 +35,7 @@ pub struct Patch {
     pub files: Vec<FilePatch>,
 }
 
-/// The author of a patch, as its mail headers say (an RFC 2047 word stays as it is).
+/// The author of a patch, as its mail headers say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Author {
     /// `Ada Lovelace`.

@@ -70,6 +70,77 @@ fn a_line_that_begins_with_from_begins_no_message() {
 }
 
 #[test]
+fn only_what_would_begin_a_message_is_quoted() {
+    let told = |body: &str| {
+        let text = String::from_utf8(write(COVER, &[patch("PATCH 1/1", body)])).unwrap();
+        text.lines().find(|line| line.contains("ere on")).unwrap().to_owned()
+    };
+    assert_eq!(told("From here on it waits."), "From here on it waits.");
+    assert_eq!(told(">From here on it waits."), ">>From here on it waits.");
+    assert_eq!(told("From there on Mon Sep 17 00:00:00 2001"), ">From there on Mon Sep 17 00:00:00 2001");
+    // Git takes this for a beginning, too.
+    assert_eq!(told("From there on Mon Sep 17 100:00 2001"), ">From there on Mon Sep 17 100:00 2001");
+}
+
+#[test]
+fn a_patch_file_without_its_first_line_is_a_message_all_the_same() {
+    let plain = patch("PATCH 1/1", "One.");
+    let at = plain.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+    assert_eq!(contents(&read(&write(COVER, &[plain[at..].to_vec()])).unwrap()), [plain.as_slice()]);
+}
+
+#[test]
+fn carriage_returns_of_a_patch_are_kept_and_those_of_the_mail_taken_off() {
+    let ours = patch("PATCH 1/1", "A line with one.\r\nAnd one without.");
+    let mailbox = write(COVER, std::slice::from_ref(&ours));
+    assert_eq!(contents(&read(&mailbox).unwrap()), [ours.as_slice()]);
+    let plain = patch("PATCH 1/1", "One.");
+    let text = String::from_utf8(write(COVER, std::slice::from_ref(&plain))).unwrap();
+    assert_eq!(contents(&read(text.replace('\n', "\r\n").as_bytes()).unwrap()), [plain.as_slice()]);
+}
+
+/// Real git takes what we write: each message becomes the commit that its patch says.
+#[test]
+fn git_am_makes_the_commits() {
+    let dir = tempfile::tempdir().unwrap();
+    let git = |args: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command.current_dir(dir.path()).args(["-c", "user.name=T", "-c", "user.email=t@example.org"]).args(args);
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
+        command.output()
+    };
+    if git(&["--version"]).is_err() {
+        eprintln!("skipped: this host has no git");
+        return;
+    }
+    let done = |args: &[&str]| {
+        let output = git(args).unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    done(&["init", "-q"]);
+    fs::write(dir.path().join("x"), "a\n").unwrap();
+    done(&["add", "x"]);
+    done(&["commit", "-qm", "base"]);
+    let body = "From here on nobody waits.\n\nJ\u{f6}rg agrees.";
+    let mime =
+        "MIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n\nFrom here";
+    let first = String::from_utf8(patch("PATCH 1/2", body)).unwrap();
+    let first = first.replace("From: A <", "From: =?UTF-8?q?J=C3=B6rg?= <").replacen("\nFrom here", mime, 1);
+    let second = String::from_utf8(patch("PATCH 2/2", "Two.")).unwrap().replace("-a\n+b", "-b\n+c");
+    let patches = [first.into_bytes(), second.into_bytes()];
+    let [_, messages] = mbox::write(COVER, &patches);
+    fs::write(dir.path().join("mbox"), messages).unwrap();
+    done(&["am", "-q", "mbox"]);
+    let log = done(&["log", "--reverse", "--format=%an|%ae|%ad|%s|%b", "--date=iso-strict", "-2"]);
+    let expected = format!(
+        "J\u{f6}rg|a@example.org|2014-09-09T16:00:00+02:00|mm: do it|{body}\n\nA|a@example.org|2014-09-09T16:00:00+02:00|mm: do it|Two.\n\n"
+    );
+    assert_eq!(log, expected);
+    assert_eq!(fs::read_to_string(dir.path().join("x")).unwrap(), "c\n");
+}
+
+#[test]
 fn the_newest_complete_revision_is_taken_in_order() {
     let old = [patch("PATCH 1/1", "Old.")];
     let newer = [patch("PATCH v2 2/2", "Two."), patch("PATCH v2 1/2", "One.")];
@@ -135,7 +206,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_body_comes_out_as_it_went_in(body in "[>From a-z:0-9é=\n]{0,300}") {
+    fn any_body_comes_out_as_it_went_in(body in "([>From a-z:0-9é=\r\n]|From x 10:10:10 2014|>From ){0,200}") {
         let patches = [patch("PATCH 1/2", &body), patch("PATCH 2/2", "Two.")];
         let chosen = read(&write(COVER, &patches)).unwrap();
         prop_assert_eq!(contents(&chosen), patches.to_vec());

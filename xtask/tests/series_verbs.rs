@@ -109,6 +109,46 @@ fn counts_that_are_wrong_are_told() {
     assert!(told("1 insertion(+)", "2 insertions(+)").contains("the diffstat says 2 insertions, the hunks have 1"));
     assert!(told("1 file changed, ", "").contains("no diffstat"));
     assert!(told("index ", "similarity index ").contains("no index line"));
+    assert!(told(" mm/x.c | 2 +-", " mm/y.c | 2 +-").contains("names mm/y.c where the patch has mm/x.c"));
+    assert!(
+        told(" mm/x.c | 2 +-", " mm/x.c | 3 +-").contains("mm/x.c: the diffstat says 3 +-, the hunks have 2 lines")
+    );
+    assert!(told(" mm/x.c | 2 +-\n", "").contains("lists 0 files, the patch changes 1"));
+    let header = told("@@ -27,7 +27,7 @@", "@@ -27,7 +29,7 @@");
+    assert!(header.contains("its new text begins at line 29; by the hunks before it, it is line 27"), "{header}");
+}
+
+#[test]
+fn an_id_that_is_too_short_to_tell_is_refused() {
+    let (before, series) = two();
+    let (_dir, repo, base) = repo(&before);
+    let (pre, post) = series[0].files[0].index.clone().unwrap();
+    let short = [altered(&series[0], &format!("{pre}..{post}"), &format!("{}..{}", &pre[..4], &post[..4]))];
+    let error = blobs(&repo, base, &short).unwrap_err().to_string();
+    assert!(error.contains("too short an id"), "{error}");
+}
+
+#[test]
+fn a_patch_of_nobody_or_of_no_day_is_refused() {
+    let (_, series) = two();
+    let told =
+        |from: &str, to: &str| consistent(&[altered(&series[0], from, to), series[1].clone()]).unwrap_err().to_string();
+    assert!(told("From: Ada <ada@example.org>\n", "").contains("does not say who wrote it"));
+    assert!(told("Date: Tue", "Date: Someday").contains("does not say when it was written"));
+    assert!(told("From: Ada", "From: Ad\u{e1}").contains("letters beyond ASCII"));
+    assert!(told("Why.", "W\u{e9}.").contains("letters beyond ASCII"));
+    let whole = altered(&series[0], "From: Ada", "From: =?UTF-8?q?J=C3=B6rg?=");
+    assert_eq!((whole.author.name.as_str(), whole.author.email.as_str()), ("J\u{f6}rg", "ada@example.org"));
+    consistent(&[whole, series[1].clone()]).unwrap();
+}
+
+#[test]
+fn a_hunk_whose_header_names_another_line_is_refused_on_the_tree() {
+    let (before, series) = two();
+    let (_dir, repo, base) = repo(&before);
+    let wrong = [altered(&series[0], "@@ -7,7 +7,7 @@", "@@ -8,7 +8,7 @@")];
+    let error = blobs(&repo, base, &wrong).unwrap_err().to_string();
+    assert!(error.contains("1 of its hunks at another line"), "{error}");
 }
 
 fn moved(steps: &[Step]) -> Vec<&Moved> {
@@ -155,6 +195,36 @@ fn a_series_moves_with_the_code_around_it() {
 }
 
 #[test]
+fn what_the_author_says_behind_the_rule_stays() {
+    let (before, mut series) = two();
+    let (_dir, repo, _) = repo(&before);
+    let base = commit(&repo, &[("mm/x.c", &format!("new first line\n{before}")), ("Makefile", "m\n")], None);
+    series[0] = altered(&series[0], "---\n mm", "---\nChanges in v2: none.\n\n mm");
+    let steps = refresh(&repo, base, &series).unwrap();
+    let new = String::from_utf8(steps[0].bytes.clone().unwrap()).unwrap();
+    assert!(new.contains("---\nChanges in v2: none.\n\n mm/x.c | 2 +-\n 1 file changed"), "{new}");
+}
+
+#[test]
+fn a_hunk_is_not_put_into_a_copy_of_its_code() {
+    let copied = |before: &str| {
+        let copy: String = (27..34).map(|i| format!("line {i}\n")).collect();
+        let pad: String = (0..24).map(|i| format!("pad {i}\n")).collect();
+        format!("{pad}{copy}{before}")
+    };
+    let (before, series) = two();
+    let (_dir, repo, _) = repo(&before);
+    let base = commit(&repo, &[("mm/x.c", &copied(&before)), ("Makefile", "m\n")], None);
+    // The copy is nearer to the line that the hunk names than the code itself.
+    let fits = series::fits(&repo, base, &series[1..]).unwrap();
+    assert!(fits[0].applies(), "{}", fits[0]);
+    let steps = refresh(&repo, base, &series).unwrap();
+    assert_eq!(steps[0].moved, Moved::Shifted);
+    let Moved::Conflict(told) = &steps[1].moved else { panic!("{:?}", steps[1].moved) };
+    assert!(told[0].contains("mm/x.c: its lines are there more than once"), "{told:?}");
+}
+
+#[test]
 fn changed_context_is_merged_and_said() {
     let (steps, made) = on(|before| before.replace("line 8\n", "another 8\n"));
     assert_eq!(moved(&steps), [&Moved::Merged, &Moved::Shifted]);
@@ -190,6 +260,11 @@ fn a_folder_is_replaced_as_a_whole() {
     assert_eq!(names(&series), ["0001-c.patch"]);
     assert!(folder::replace(&series, &[file("../out.patch")]).is_err());
     assert_eq!((names(&series), names(dir.path())), (vec!["0001-c.patch".into()], vec!["series".into()]));
+    // What is no patch is nobody's to lose.
+    fs::write(series.join("README"), "kept").unwrap();
+    folder::replace(&series, &[file("0001-d.patch")]).unwrap();
+    assert_eq!(fs::read_to_string(series.join("README")).unwrap(), "kept");
+    assert!(series.join("0001-d.patch").exists() && !series.join("0001-c.patch").exists());
 }
 
 #[test]
@@ -214,6 +289,8 @@ fn the_compilers_command_only_warns() {
         command.starts_with("ccache gcc -Wall -DX=#1 ") && command.ends_with(" -Wno-error -o /dev/null"),
         "{command}"
     );
+    // A build without W=1 turns it off by name, and then -Wextra does not turn it on.
+    assert!(command.contains(" -Wunused-but-set-variable "), "{command}");
     assert!(command.contains("-Wextra") && !command.contains("objtool") && !command.contains("-MMD"), "{command}");
 }
 

@@ -23,7 +23,8 @@ Examples:
   cargo xtask series check v6.1                      every prefix: applies, checkpatch, builds, boots
   cargo xtask series check v6.1 --from 3 --no-boot   only the compiler's part, from the third patch on
   cargo xtask series refresh v6.1 --dry-run          would it move to the newest 6.1.y?
-  cargo xtask series export v6.1 --output v6.1.mbox  for `git am v6.1.mbox`, and v6.1.mbox.cover
+  cargo xtask series export v6.1 --mbox | git am     onto the branch that is checked out
+  cargo xtask series export v6.1 --output v6.1.mbox  the same as a file, and v6.1.mbox.cover, its cover letter
   cargo xtask series import v6.1.mbox --into /tmp/x  the inverse";
 
 /// What can be done with a series.
@@ -128,6 +129,10 @@ pub struct ExportArgs {
     /// The cover letter goes into a file of its own beside it, FILE.cover: `git am` would stop at a message without patch.
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub output: PathBuf,
+
+    /// As an mbox: `git am` and b4 take it. There is no other format yet
+    #[arg(long)]
+    pub mbox: bool,
 
     /// Put the cover letter in front of the patches, as in a mail thread
     #[arg(long)]

@@ -26,6 +26,7 @@ use crate::series::verify;
 use crate::source::{self, Base, LinuxArg, Request};
 use crate::store;
 use crate::target::{SourceKind, Target};
+use crate::verdict::Verdict;
 
 /// Runs the verb.
 ///
@@ -70,12 +71,28 @@ struct Verified {
 #[derive(Serialize)]
 struct VerifyReport {
     target: String,
+    verdict: Verdict,
+    exit: u8,
     /// The tree's version; `null` if the patches were only compared with each other.
     version: Option<String>,
     folders: Vec<Verified>,
 }
 
+/// With `--json` an error that stands for a verdict is an object on standard output
+/// too, so that a reader always finds one.
 fn verify(args: &VerifyArgs, checkout: &Path) -> Result<u8, Error> {
+    let result = verified(args, checkout);
+    if let (true, Err(error)) = (args.json, &result)
+        && let Some(verdict) = error.verdict()
+    {
+        let (target, exit, reason) = (&args.on.target, verdict.exit_code(), error.to_string());
+        let told = serde_json::json!({ "target": target, "verdict": verdict, "exit": exit, "reasons": [reason] });
+        println!("{told}");
+    }
+    result
+}
+
+fn verified(args: &VerifyArgs, checkout: &Path) -> Result<u8, Error> {
     let (target, linux) = load(&args.on, checkout)?;
     let progress = Progress::new(args.quiet);
     let tree = match (&linux, target.source.kind) {
@@ -104,7 +121,9 @@ fn verify(args: &VerifyArgs, checkout: &Path) -> Result<u8, Error> {
         return Err(Error::NothingSelected(anyhow!("{} has no patches", target.name)));
     }
     let version = tree.map(|(_, _, base)| base.version);
-    tell_verified(&VerifyReport { target: target.name, version, folders }, args.json)
+    let verdict = Verdict::Pass;
+    let report = VerifyReport { target: target.name, verdict, exit: verdict.exit_code(), version, folders };
+    tell_verified(&report, args.json)
 }
 
 fn tell_verified(report: &VerifyReport, json: bool) -> Result<u8, Error> {
@@ -184,14 +203,20 @@ fn export(args: &ExportArgs, checkout: &Path) -> Result<u8, Error> {
     if patches.is_empty() {
         return Err(Error::NothingSelected(anyhow!("{} has no series", target.name)));
     }
+    // What is no whole mail message becomes none by being put into a mailbox.
+    verify::consistent(&patches)?;
     let references = store::read_references(checkout)?;
     let reference = references.iter().find(|reference| reference.target == target.name);
-    let cover = cover(&target, &patches, reference);
+    let notes = std::fs::read_to_string(target.dir.join("NOTES.md")).unwrap_or_default();
+    let cover = cover(&target, &patches, &notes, reference);
     let files: Vec<Vec<u8>> = patches.into_iter().map(|patch| patch.bytes).collect();
     let [cover, messages] = mbox::write(&cover, &files);
     let mbox = if args.with_cover { [cover.clone(), messages].concat() } else { messages };
     if args.output == Path::new("-") {
         std::io::stdout().write_all(&mbox).context("cannot write to standard output")?;
+        if !args.with_cover {
+            eprintln!("the cover letter is left out, as `git am` would stop at it: --with-cover, or --output FILE");
+        }
         return Ok(0);
     }
     file::write(&args.output, &mbox)?;

@@ -166,6 +166,43 @@ pub fn build(
     Ok(Kernel { seconds: started.elapsed().as_secs_f64(), ..kernel })
 }
 
+/// Makes single objects (`mm/shmem.o`) in the `O=` folder and keeps nothing. One that
+/// cannot be made, because this configuration lacks what it needs, is passed over.
+/// `put` and the lock are as for [`build`]; `name` names the log.
+///
+/// # Errors
+/// As [`build`], but for what is wrong with an object.
+pub fn objects(
+    place: &Place,
+    spec: &BuildSpec,
+    name: &str,
+    objects: &[String],
+    put: impl FnOnce() -> Result<(), Error>,
+    progress: &Progress,
+) -> Result<(), Error> {
+    for folder in [&place.build, &place.logs] {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    let inputs = Inputs::read(spec)?;
+    recover::recover(&place.build)?;
+    put()?;
+    let make = Make::new(place, spec, name)?;
+    recover::begin(&place.build)?;
+    configure::configure(&make, &inputs)?;
+    let phase = progress.phase(format!("compiling {}", objects.join(", ")));
+    let mut made = 0;
+    for object in objects {
+        match make.run(object, |line| phase.detail(line)) {
+            Ok(()) => made += 1,
+            Err(Error::Build(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    recover::end(&place.build)?;
+    phase.done(format!("{made} of {}", objects.len()));
+    Ok(())
+}
+
 fn find(keeper: &Keeper, key: &str, inputs: &Inputs) -> Result<Option<Kernel>, Error> {
     let kernel = keeper.find(key)?;
     if let Some(kernel) = &kernel {

@@ -21,6 +21,7 @@ pub(super) struct Mail {
 pub(super) fn parse(path: &Path, lines: &[&[u8]]) -> Mail {
     let text = |index: usize| String::from_utf8_lossy(lines[index]).trim_end_matches(['\n', '\r']).to_owned();
     let (headers, mut at) = headers(lines.len(), &text);
+    let headers: Vec<(String, String)> = headers.into_iter().map(|(name, value)| (name, decoded(value))).collect();
     let find =
         |name: &str| headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
     let mut body = Vec::new();
@@ -74,6 +75,16 @@ fn headers(count: usize, text: &impl Fn(usize) -> String) -> (Vec<(String, Strin
         at += 1;
     }
     if headers.is_empty() { (headers, 0) } else { (headers, at) }
+}
+
+/// A header's value in plain: `=?UTF-8?q?J=C3=B6rg?= <j@example.org>` names Jörg.
+fn decoded(value: String) -> String {
+    if !value.contains("=?") {
+        return value;
+    }
+    let header = format!("Subject: {value}\n\n");
+    let message = mail_parser::MessageParser::default().parse_headers(header.as_bytes());
+    message.and_then(|message| message.subject().map(str::to_owned)).unwrap_or(value)
 }
 
 fn ends_message(line: &str, next: Option<&&[u8]>) -> bool {

@@ -5,6 +5,7 @@
 
 pub mod cover;
 pub mod matrix;
+pub mod prefixes;
 pub mod readme;
 mod stress;
 pub mod table;

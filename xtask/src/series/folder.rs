@@ -2,11 +2,13 @@
 //! A folder of patch files that is replaced as a whole.
 //!
 //! Owns: the way there: the new folder is made beside the old one and takes its
-//! place in one rename, or two where there is an old one. Must not: know what is in the files.
+//! place in one rename, or two on a file system that cannot exchange. Must not: know what
+//! is in the files, or lose one that is no patch.
 
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::mbox::File;
 use crate::error::Error;
@@ -42,6 +44,10 @@ pub fn replace(dir: &Path, files: &[File]) -> anyhow::Result<()> {
         file::write(&new.join(&file.name), &file.bytes)?;
     }
     if dir.exists() {
+        keep_others(dir, &new).with_context(failed)?;
+        if renameat2(AT_FDCWD, &new, AT_FDCWD, dir, RenameFlags::RENAME_EXCHANGE).is_ok() {
+            return Ok(());
+        }
         std::fs::rename(dir, &old).with_context(failed)?;
     }
     let moved = std::fs::rename(&new, dir).with_context(failed);
@@ -49,6 +55,21 @@ pub fn replace(dir: &Path, files: &[File]) -> anyhow::Result<()> {
         std::fs::rename(&old, dir).with_context(failed)?;
     }
     moved
+}
+
+/// Copies what is no patch.
+fn keep_others(from: &Path, to: &Path) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "patch") {
+            continue;
+        }
+        if !path.is_file() {
+            bail!("{} is neither a patch nor a plain file: move it elsewhere", path.display());
+        }
+        std::fs::copy(&path, to.join(path.file_name().unwrap_or_default()))?;
+    }
+    Ok(())
 }
 
 fn is_empty(dir: &Path) -> anyhow::Result<bool> {

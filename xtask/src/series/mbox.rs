@@ -55,6 +55,7 @@ pub fn write(cover: &[u8], patches: &[Vec<u8>]) -> [Vec<u8>; 2] {
     let digest: String = whole.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let id = |number: usize| format!("<{digest}.{number}@kvm-gup-io.invalid>");
     let mut boxes = [Vec::new(), Vec::new()];
+    let opening = format!("From {} {MAGIC}\n", "0".repeat(40));
     for (number, message) in std::iter::once(cover).chain(patches.iter().map(Vec::as_slice)).enumerate() {
         let out = &mut boxes[number.min(1)];
         let thread = match number {
@@ -62,10 +63,15 @@ pub fn write(cover: &[u8], patches: &[Vec<u8>]) -> [Vec<u8>; 2] {
             _ => format!("Message-ID: {}\nIn-Reply-To: {1}\nReferences: {1}\n", id(number), id(0)),
         };
         let end = head_length(message);
+        if !message.starts_with(b"From ") {
+            out.extend_from_slice(opening.as_bytes());
+        }
         out.extend_from_slice(&message[..end]);
         out.extend_from_slice(thread.as_bytes());
         for line in message[end..].split_inclusive(|&byte| byte == b'\n') {
-            if is_from(line) {
+            // mboxrd. Only what would begin a message, or has a quote that a reader takes off:
+            // `git am` takes off none, and "From here on" is a good beginning of a sentence.
+            if begins(line) || (line.starts_with(b">") && is_from(line)) {
                 out.push(b'>');
             }
             out.extend_from_slice(line);
@@ -173,32 +179,45 @@ struct Part {
 /// The messages of a mailbox, unquoted; a file without any `From ` line is one
 /// message.
 fn split(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let mut messages: Vec<Vec<u8>> = Vec::new();
+    let mut messages: Vec<Vec<&[u8]>> = Vec::new();
     for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-        let line = line.strip_suffix(b"\r\n").map_or_else(|| line.to_vec(), |line| [line, b"\n"].concat());
-        if messages.is_empty() || begins(&line) {
+        if messages.is_empty() || begins(line) {
             messages.push(Vec::new());
         }
         if let Some(message) = messages.last_mut() {
-            let quoted = line.starts_with(b">") && is_from(&line);
-            message.extend_from_slice(if quoted { &line[1..] } else { &line });
+            message.push(if line.starts_with(b">") && is_from(line) { &line[1..] } else { line });
         }
     }
-    messages
+    messages.iter().map(|lines| unfold(lines)).collect()
 }
 
-/// `From somebody Mon Sep 17 00:00:00 2001`: a word, and a time.
+/// A message with plain line ends. A carriage return is one of the mail's if its
+/// headers have them, else it belongs to the patch.
+fn unfold(lines: &[&[u8]]) -> Vec<u8> {
+    // Whoever stored the message wrote the first line.
+    let of_mail = lines.get(1).or(lines.first()).is_some_and(|line| line.ends_with(b"\r\n"));
+    let mut message = Vec::new();
+    for line in lines {
+        match line.strip_suffix(b"\r\n").filter(|_| of_mail) {
+            Some(text) => message.extend([text, b"\n"].concat()),
+            None => message.extend_from_slice(line),
+        }
+    }
+    message
+}
+
+/// `From somebody Mon Sep 17 00:00:00 2001`, by git's own rule: minutes, seconds, and a
+/// year that is one of mail.
 fn begins(line: &[u8]) -> bool {
     let Some(rest) = line.strip_prefix(b"From ") else { return false };
-    let text = String::from_utf8_lossy(rest);
-    let mut words = text.split_whitespace().skip(1);
-    words.any(|word| {
-        word.len() == 8
-            && word.bytes().enumerate().all(|(at, byte)| match at {
-                2 | 5 => byte == b':',
-                _ => byte.is_ascii_digit(),
-            })
-    })
+    let Some(colon) = rest.iter().rposition(|&byte| byte == b':') else { return false };
+    let digit = |at: Option<usize>| at.and_then(|at| rest.get(at)).is_some_and(u8::is_ascii_digit);
+    let before = [4, 2, 1].map(|back| digit(colon.checked_sub(back)));
+    let after = [1, 2].map(|ahead| digit(Some(colon + ahead)));
+    let year = String::from_utf8_lossy(rest.get(colon + 3..).unwrap_or_default());
+    let digits: String = year.trim_start().chars().take_while(char::is_ascii_digit).collect();
+    let is_time = before.iter().chain(&after).all(|is| *is);
+    rest.len() >= 15 && is_time && digits.parse::<u64>().is_ok_and(|year| year > 90)
 }
 
 /// What one message is, and the patch file that it would be.

@@ -2,7 +2,7 @@
 //! Moves a series to another base.
 //!
 //! ```text
-//! each patch: fits as it is ── yes ──▶ applied
+//! each patch: fits as it is ── yes ──▶ applied; where its lines have moved, only if the merge puts them there, too
 //!                └─ no ─▶ already in? ─▶ said
 //!                └─ no ─▶ old blob (by its index line) ─ patch ─▶ what it made of it
 //!                         merged, three ways, with the file of the new base
@@ -60,7 +60,19 @@ pub fn refresh(repo: &Repository, base: Oid, patches: &[Patch]) -> Result<Vec<St
         let before = tree_of(&parent)?;
         let fitted = fit_on(repo, &before, patch)?;
         let (moved, changes) = match fitted.fit {
-            PatchFit::Applies { .. } => (Moved::Shifted, fitted.changes),
+            PatchFit::Applies { offsets: 0, .. } => (Moved::Shifted, fitted.changes),
+            fit @ PatchFit::Applies { .. } => {
+                match known.elsewhere(patch, &fitted.changes, |path| read(repo, &before, path))? {
+                    None => (Moved::Shifted, fitted.changes),
+                    Some(path) => {
+                        let told = format!(
+                            "{path}: its lines are there more than once, and by the file that it was made for they belong \
+                             elsewhere: {fit}"
+                        );
+                        (Moved::Conflict(vec![told]), Vec::new())
+                    }
+                }
+            }
             fit @ (PatchFit::Reverses(_) | PatchFit::AlreadyIn(_)) => (Moved::AlreadyIn(fit.to_string()), Vec::new()),
             fit => match known.merge(patch, &fit, |path| read(repo, &before, path))? {
                 Ok(changes) => (Moved::Merged, changes),
@@ -149,6 +161,28 @@ impl Known {
         let file = patch.files.iter().find(|file| file.old.as_deref() == Some(path))?;
         let bytes = self.blobs.get(&file.index.as_ref()?.0)?.clone();
         Some(FileState { mode: 0o100_644, bytes })
+    }
+
+    /// A hunk that is looked for may be found in a copy of the code that it belongs to.
+    /// Names a file of `changes` that a merge makes another content of, if there is one.
+    fn elsewhere(
+        &self,
+        patch: &Patch,
+        changes: &[Change],
+        now: impl Fn(&str) -> anyhow::Result<Option<FileState>>,
+    ) -> anyhow::Result<Option<String>> {
+        // Without the files that it was made for there is nothing to compare with.
+        for (path, after) in self.made(patch)?.unwrap_or_default() {
+            let (Some(theirs), Some(old), Some(ours)) = (after, self.before(patch, &path), now(&path)?) else {
+                continue;
+            };
+            let found = changes.iter().find(|(changed, _)| *changed == path).and_then(|(_, state)| state.as_ref());
+            let merged = merged(&old.bytes, &ours.bytes, &theirs.bytes)?.ok();
+            if found.map(|state| &state.bytes) != merged.as_ref() {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
     }
 
     /// The patch's change merged with the files as `now` has them; the inner error is

@@ -24,6 +24,7 @@ pub(super) fn with_diff(
 ) -> anyhow::Result<Vec<u8>> {
     let lost = || anyhow!("patch {} has no `---` line before its diffstat", patch.path.display());
     let rule = find(&patch.bytes, b"\n---\n").ok_or_else(lost)? + 5;
+    let head = rule + notes(&patch.bytes[rule..]);
     let tail = find(&patch.bytes, b"\n-- \n").map_or(&b""[..], |at| &patch.bytes[at + 1..]);
     let abbreviated = patch.files.iter().find_map(|file| file.index.as_ref()).map_or(12, |(old, _)| old.len());
     let mut options = DiffOptions::new();
@@ -32,7 +33,7 @@ pub(super) fn with_diff(
     let diff = repo.diff_tree_to_tree(Some(before), Some(after), Some(&mut options)).with_context(compare)?;
     let format = DiffStatsFormat::FULL | DiffStatsFormat::INCLUDE_SUMMARY;
     let stat = diff.stats().and_then(|stats| stats.to_buf(format, WIDTH)).with_context(compare)?;
-    let mut bytes = patch.bytes[..rule].to_vec();
+    let mut bytes = patch.bytes[..head].to_vec();
     bytes.extend_from_slice(&stat);
     bytes.push(b'\n');
     let print = diff.print(DiffFormat::Patch, |_, _, line| {
@@ -45,6 +46,19 @@ pub(super) fn with_diff(
     print.with_context(compare)?;
     bytes.extend_from_slice(tail);
     Ok(bytes)
+}
+
+/// Bytes of what an author has to say behind the `---` line, before the diffstat.
+fn notes(text: &[u8]) -> usize {
+    let mut at = 0;
+    for line in text.split_inclusive(|&byte| byte == b'\n') {
+        let is_stat = line.starts_with(b" ") && find(line, b" | ").is_some();
+        if is_stat || line.starts_with(b"diff --git ") {
+            return at;
+        }
+        at += line.len();
+    }
+    0
 }
 
 /// The file with `[PATCH number/of]` in its subject, if it is counted at all.

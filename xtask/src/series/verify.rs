@@ -2,12 +2,14 @@
 //! Is a series what it says it is?
 //!
 //! ```text
-//! consistent   by itself: numbers, diffstat, each file's ids from patch to patch
+//! consistent   by itself: author, numbers, diffstat, hunk headers, each file's ids from patch to patch
 //! blobs        on a tree: the blob before and after each patch is the one that its index line names
 //! ```
 //!
 //! Owns: both checks; each stops at the first thing that differs. Must not: accept
 //! an id that it has not computed, or compare the text of patches.
+
+mod stat;
 
 use std::collections::BTreeMap;
 
@@ -16,14 +18,18 @@ use git2::{Commit, Oid, Repository};
 
 use super::{commit, fit_on, tree_of};
 use crate::error::Error;
-use crate::patch::{FilePatch, LineKind, Patch};
+use crate::patch::{FilePatch, LineKind, Patch, PatchFit};
 
 /// Git's way to say that there is no such file.
 const NONE: char = '0';
 
-/// Checks a series by itself, without a tree: `[PATCH n/m]` counts, the diffstat
-/// agrees with the hunks, and where two patches change a file, the second starts
-/// from what the first one left. Returns the number of ids that were compared.
+/// Fewer digits of an id do not tell one blob from another.
+const SHORTEST: usize = 7;
+
+/// Checks a series by itself, without a tree: each patch has an author and a date,
+/// `[PATCH n/m]` counts, diffstat and hunk headers agree with the hunks, and where two
+/// patches change a file, the second starts from what the first one left. Returns the
+/// number of ids that were compared.
 ///
 /// # Errors
 /// [`Error::Apply`] with the patch and what differs.
@@ -31,10 +37,12 @@ pub fn consistent(patches: &[Patch]) -> Result<usize, Error> {
     let mut left: BTreeMap<&str, &str> = BTreeMap::new();
     let mut compared = 0;
     for (place, patch) in patches.iter().enumerate() {
+        written(patch)?;
         numbered(patch, place + 1, patches.len())?;
-        stat(patch)?;
+        stat::check(patch)?;
         for file in &patch.files {
             let (old, new) = ids(patch, file)?;
+            placed(patch, file)?;
             if let Some(id) = file.old.as_deref().and_then(|path| left.remove(path)) {
                 if !same(id, old) {
                     return Err(differs(patch, file, "starts from blob", old, "the patch before left", id));
@@ -66,8 +74,10 @@ pub fn blobs(repo: &Repository, base: Oid, patches: &[Patch]) -> Result<(Oid, us
             expect(patch, file, "before", old, blob(&parent, file.old.as_deref())?)?;
         }
         let fitted = fit_on(repo, &tree_of(&parent)?, patch)?;
-        if !fitted.fit.applies() {
-            return Err(Error::Apply(anyhow!("{}", fitted.fit)));
+        // The blob is the right one, so that a hunk which fits elsewhere has a wrong header.
+        match fitted.fit {
+            PatchFit::Applies { offsets: 0, .. } => {}
+            fit => return Err(Error::Apply(anyhow!("{fit}"))),
         }
         side = commit(repo, &parent, patch, &fitted.changes)?;
         let now = read(side)?;
@@ -99,16 +109,60 @@ fn differs(patch: &Patch, file: &FilePatch, first: &str, one: &str, second: &str
 }
 
 fn ids<'a>(patch: &Patch, file: &'a FilePatch) -> Result<(&'a str, &'a str), Error> {
-    let (old, new) = file.index.as_ref().ok_or_else(|| {
+    let Some((old, new)) = &file.index else {
         let (patch, file) = (patch.path.display(), file.path());
-        Error::Apply(anyhow!("patch {patch}: {file} has no index line, so that nothing can be verified"))
-    })?;
-    Ok((old, new))
+        return Err(Error::Apply(anyhow!("patch {patch}: {file} has no index line, so that nothing can be verified")));
+    };
+    match [old, new].into_iter().find(|id| id.len() < SHORTEST) {
+        Some(id) => {
+            let (patch, file) = (patch.path.display(), file.path());
+            Err(Error::Apply(anyhow!(
+                "patch {patch}: {file}: the index line says {id}, too short an id: {SHORTEST} digits at least"
+            )))
+        }
+        None => Ok((old, new)),
+    }
 }
 
 /// Abbreviations of the same id, of any length.
 fn same(one: &str, other: &str) -> bool {
     one.starts_with(other) || other.starts_with(one)
+}
+
+/// A patch whose author or date is lost is a commit of nobody's.
+fn written(patch: &Patch) -> Result<(), Error> {
+    let path = patch.path.display();
+    if patch.author.email.ends_with("@invalid") || !patch.author.email.contains('@') {
+        return Err(Error::Apply(anyhow!("patch {path} does not say who wrote it: it has no `From: Name <address>`")));
+    }
+    match patch.author.when {
+        Some(_) => Ok(()),
+        None => {
+            Err(Error::Apply(anyhow!("patch {path} does not say when it was written: no `Date:` that can be read")))
+        }
+    }
+}
+
+/// A hunk's new text begins where the hunks before it leave the old one.
+fn placed(patch: &Patch, file: &FilePatch) -> Result<(), Error> {
+    let mut drift = 0;
+    for (hunk, number) in file.hunks.iter().zip(1..) {
+        let count = |kind| hunk.lines.iter().filter(|line| line.kind == kind).count().cast_signed();
+        let (context, removed, added) = (count(LineKind::Context), count(LineKind::Removed), count(LineKind::Added));
+        // For an empty side the header names the line before it.
+        let first = |start: usize, lines: isize| start.cast_signed() + isize::from(lines == 0);
+        let is = first(hunk.new_start, context + added);
+        let expected = first(hunk.old_start, context + removed) + drift;
+        if is != expected {
+            let (patch, file, header) = (patch.path.display(), file.path(), &hunk.header);
+            return Err(Error::Apply(anyhow!(
+                "patch {patch}: {file}: hunk {number} ({header}) says its new text begins at line {is}; by the hunks \
+                 before it, it is line {expected}"
+            )));
+        }
+        drift += added - removed;
+    }
+    Ok(())
 }
 
 fn numbered(patch: &Patch, number: usize, of: usize) -> Result<(), Error> {
@@ -121,32 +175,4 @@ fn numbered(patch: &Patch, number: usize, of: usize) -> Result<(), Error> {
             Err(Error::Apply(anyhow!("patch {}: the subject {says}, it is {number}/{of}", patch.path.display())))
         }
     }
-}
-
-/// The line ` 2 files changed, 3 insertions(+), 4 deletions(-)` against the hunks.
-fn stat(patch: &Patch) -> Result<(), Error> {
-    let count = |kind| {
-        let lines = patch.files.iter().flat_map(|file| &file.hunks).flat_map(|hunk| &hunk.lines);
-        lines.filter(|line| line.kind == kind).count()
-    };
-    let text = String::from_utf8_lossy(&patch.bytes);
-    let summary =
-        |line: &&str| line.starts_with(' ') && (line.contains(" file changed") || line.contains(" files changed"));
-    let Some(line) = text.lines().find(summary) else {
-        return Err(Error::Apply(anyhow!("patch {} has no diffstat", patch.path.display())));
-    };
-    let says = |word: &str| {
-        let part = line.split(',').find(|part| part.contains(word))?;
-        part.split_whitespace().next()?.parse::<usize>().ok()
-    };
-    let rows =
-        [("file", patch.files.len()), ("insertion", count(LineKind::Added)), ("deletion", count(LineKind::Removed))];
-    for (word, is) in rows {
-        let said = says(word).unwrap_or(0);
-        if said != is {
-            let path = patch.path.display();
-            return Err(Error::Apply(anyhow!("patch {path}: the diffstat says {said} {word}s, the hunks have {is}")));
-        }
-    }
-    Ok(())
 }

@@ -5,18 +5,29 @@
 //! only warns, and telling new warnings from moved ones. Pure. Must not: run it.
 //! kbuild's own `make W=1 FILE.o` would rebuild the object now and at the next build.
 
-/// What `make W=1` adds (scripts/Makefile.extrawarn), as far as gcc has it since 4.8.
-const EXTRA: [&str; 10] = [
+/// What `make W=1` adds in any of our kernels (scripts/Makefile.extrawarn, later
+/// Makefile.warn), as far as gcc has it since 8. Those that a build without W=1 turns
+/// off by name must be turned on by name: -Wextra does not.
+const EXTRA: [&str; 19] = [
     "-Wextra",
     "-Wunused",
     "-Wno-unused-parameter",
+    "-Wmissing-declarations",
+    "-Wmissing-format-attribute",
+    "-Wmissing-prototypes",
+    "-Wold-style-definition",
+    "-Wmissing-include-dirs",
+    "-Wunused-but-set-variable",
+    "-Wunused-const-variable",
+    "-Wpacked-not-aligned",
+    "-Wformat-overflow",
+    "-Wformat-truncation",
+    "-Wstringop-truncation",
+    "-Woverride-init",
     "-Wno-missing-field-initializers",
     "-Wno-sign-compare",
     "-Wno-type-limits",
-    "-Wmissing-declarations",
-    "-Wmissing-prototypes",
-    "-Wold-style-definition",
-    "-Wunused-const-variable",
+    "-Wno-shift-negative-value",
 ];
 
 /// The file in which kbuild keeps how it made the object of a source file, below
