@@ -12,6 +12,7 @@ mod cgroup;
 mod cli;
 mod clock;
 mod conductor;
+mod cpus;
 mod evict;
 mod failure;
 mod hold;
