@@ -96,9 +96,8 @@ impl Group {
     }
 }
 
-/// Puts pages that a CPU still gathers on the lists where reclaim finds them. Before
-/// 4.16 that is a side effect of mlockall(); without it the last one or two pages that
-/// another CPU touched stay for seconds.
+/// Puts pages that any CPU still gathers ([`crate::cpus`]) where reclaim finds them:
+/// before 4.16 a side effect of mlockall().
 pub(crate) fn drain() -> anyhow::Result<()> {
     roles::lock_memory_forever()
 }

@@ -13,6 +13,7 @@ mod cgroup;
 mod cli;
 mod clock;
 mod conductor;
+mod cpus;
 mod evict;
 mod failure;
 mod hold;

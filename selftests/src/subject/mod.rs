@@ -24,11 +24,9 @@ use std::path::Path;
 use std::sync::mpsc::channel;
 
 use anyhow::Context;
-use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
-use nix::unistd::Pid;
 
-use crate::roles;
 use crate::wire::{Channel, Message, Op};
+use crate::{cpus, roles};
 use memory::Memory;
 
 /// What `role subject` runs until the conductor goes away.
@@ -52,7 +50,9 @@ pub(crate) fn serve(control: &Channel, vcpu: Channel, writer: Channel) -> anyhow
     }
     let vcpu_tid = vcpu_tid.recv().context("the vCPU thread did not start")?;
     let writer_tid = writer_tid.recv().context("the writer thread did not start")?;
-    stay_on_this_cpu()?;
+    // MADV_PAGEOUT sees what this CPU has gathered, and not what others have: the
+    // thread that touches the pages must not move before it is told to page them out.
+    cpus::stay_here()?;
     roles::lock_memory_of_now()?;
     control.send(&Message::new(Op::Done, &[vcpu_tid, writer_tid, memory.hva() as u64]))?;
     while let Some(order) = control.next()? {
@@ -76,16 +76,6 @@ fn obey(memory: &mut Memory, order: &Message) -> anyhow::Result<Message> {
         other => anyhow::bail!("the probed process got the order {other:?}"),
     }
     Ok(Message::new(Op::Done, &[]))
-}
-
-/// Keeps the main thread where it is. A CPU gathers new pages before it puts them
-/// where reclaim finds them, and `MADV_PAGEOUT` empties only the gathering of the
-/// CPU that it runs on: the thread that touched the pages must not have moved.
-fn stay_on_this_cpu() -> anyhow::Result<()> {
-    let mut here = CpuSet::new();
-    let cpu = sched_getcpu().context("getcpu")?;
-    here.set(cpu).with_context(|| format!("CPU {cpu}"))?;
-    sched_setaffinity(Pid::from_raw(0), &here).with_context(|| format!("sched_setaffinity to CPU {cpu}"))
 }
 
 /// This thread's id.

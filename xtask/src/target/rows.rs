@@ -74,6 +74,9 @@ pub enum Expected {
     Held,
     /// It is not.
     Released,
+    /// Now the one, now the other, for the reason that the row gives: a probe that
+    /// proves nothing there. Another row must speak for the writer.
+    Either,
 }
 
 impl std::fmt::Display for Expected {
@@ -81,6 +84,7 @@ impl std::fmt::Display for Expected {
         f.write_str(match self {
             Self::Held => "held",
             Self::Released => "released",
+            Self::Either => "either",
         })
     }
 }

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Where a thread runs. A CPU gathers pages that are new, or whose write to swap has
+//! ended, before it puts them where reclaim finds them; as long as it does not, they
+//! stay in memory, and only reclaim on that very CPU empties the gathering.
+//!
+//! Owns: moving the calling thread. Must not: know what it does there.
+
+use anyhow::Context;
+use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use nix::unistd::Pid;
+
+/// The calling thread.
+const SELF: Pid = Pid::from_raw(0);
+
+/// Keeps the calling thread on the CPU that it is on.
+pub(crate) fn stay_here() -> anyhow::Result<()> {
+    go_to(sched_getcpu().context("getcpu")?)
+}
+
+fn go_to(cpu: usize) -> anyhow::Result<()> {
+    let mut there = CpuSet::new();
+    there.set(cpu).with_context(|| format!("CPU {cpu}"))?;
+    sched_setaffinity(SELF, &there).with_context(|| format!("sched_setaffinity to CPU {cpu}"))
+}
+
+/// The calling thread goes round all of its CPUs; dropped, it may run anywhere again.
+pub(crate) struct Tour {
+    all: CpuSet,
+    next: usize,
+}
+
+impl Tour {
+    /// Goes nowhere yet.
+    pub(crate) fn begin() -> anyhow::Result<Self> {
+        Ok(Self { all: sched_getaffinity(SELF).context("sched_getaffinity")?, next: 0 })
+    }
+
+    /// Moves to the next CPU, after the last to the first.
+    pub(crate) fn go_on(&mut self) -> anyhow::Result<()> {
+        let cpus = (self.next..CpuSet::count()).chain(0..self.next);
+        let Some(cpu) = cpus.into_iter().find(|cpu| self.all.is_set(*cpu).unwrap_or(false)) else { return Ok(()) };
+        self.next = cpu + 1;
+        go_to(cpu)
+    }
+}
+
+impl Drop for Tour {
+    fn drop(&mut self) {
+        if let Err(error) = sched_setaffinity(SELF, &self.all) {
+            eprintln!("selftests: sched_setaffinity: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tour_visits_all_cpus_and_ends_where_it_may_be_anywhere() {
+        // In a thread of its own: the others of the test keep their CPUs.
+        let check = || {
+            let before = sched_getaffinity(SELF).unwrap();
+            let mut tour = Tour::begin().unwrap();
+            let all: Vec<usize> = (0..CpuSet::count()).filter(|cpu| before.is_set(*cpu).unwrap()).collect();
+            for cpu in all.iter().chain(&all) {
+                tour.go_on().unwrap();
+                assert_eq!(sched_getcpu().unwrap(), *cpu);
+            }
+            drop(tour);
+            assert_eq!(sched_getaffinity(SELF).unwrap(), before);
+        };
+        std::thread::spawn(check).join().unwrap();
+    }
+}
