@@ -79,7 +79,7 @@ fn only_what_would_begin_a_message_is_quoted() {
     assert_eq!(told(">From here on it waits."), ">>From here on it waits.");
     assert_eq!(told("From there on Mon Sep 17 00:00:00 2001"), ">From there on Mon Sep 17 00:00:00 2001");
     // Git takes this for a beginning, too.
-    assert_eq!(told("From there on Mon Sep 17 100:00 2001"), ">From there on Mon Sep 17 100:00 2001");
+    assert_eq!(told("From there on Mon Sep 17 9:00:00 2001"), ">From there on Mon Sep 17 9:00:00 2001");
 }
 
 #[test]
