@@ -184,11 +184,8 @@ mod tests {
         bytes
     }
 
-    #[test]
-    fn reads_are_withheld_between_arm_and_release_and_writes_pass() {
-        let (ours, theirs) = Channel::pair().unwrap();
-        let (mut kernel, socket) = UnixStream::pair().unwrap();
-        let mut server = Server {
+    fn serving(socket: UnixStream) -> Server {
+        Server {
             store: vec![0; 8192],
             kernel: File::from(OwnedFd::from(socket)),
             withheld: Vec::new(),
@@ -196,7 +193,14 @@ mod tests {
             armed: None,
             delays: None,
             counts: Counts::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn reads_are_withheld_between_arm_and_release_and_writes_pass() {
+        let (ours, theirs) = Channel::pair().unwrap();
+        let (mut kernel, socket) = UnixStream::pair().unwrap();
+        let mut server = serving(socket);
         ours.send(&Message::new(Op::Arm, &[])).unwrap();
         assert!(server.control(&theirs).unwrap());
         assert_eq!(ours.next().unwrap().unwrap().op, Op::Done);
@@ -228,15 +232,7 @@ mod tests {
     fn the_reply_to_a_write_is_withheld_and_its_bytes_are_taken() {
         let (ours, theirs) = Channel::pair().unwrap();
         let (mut kernel, socket) = UnixStream::pair().unwrap();
-        let mut server = Server {
-            store: vec![0; 8192],
-            kernel: File::from(OwnedFd::from(socket)),
-            withheld: Vec::new(),
-            answer: Vec::new(),
-            armed: None,
-            delays: None,
-            counts: Counts::default(),
-        };
+        let mut server = serving(socket);
         ours.send(&Message::new(Op::Arm, &[1])).unwrap();
         assert!(server.control(&theirs).unwrap());
         assert_eq!(ours.next().unwrap().unwrap().op, Op::Done);
