@@ -135,12 +135,26 @@ fn written(patch: &Patch) -> Result<(), Error> {
     if patch.author.email.ends_with("@invalid") || !patch.author.email.contains('@') {
         return Err(Error::Apply(anyhow!("patch {path} does not say who wrote it: it has no `From: Name <address>`")));
     }
-    match patch.author.when {
-        Some(_) => Ok(()),
-        None => {
-            Err(Error::Apply(anyhow!("patch {path} does not say when it was written: no `Date:` that can be read")))
-        }
+    if patch.author.when.is_none() {
+        return Err(Error::Apply(anyhow!(
+            "patch {path} does not say when it was written: no `Date:` that can be read"
+        )));
     }
+    let head = patch.bytes.split(|&byte| byte == b'\n').take_while(|line| !line.is_empty());
+    let head: Vec<String> = head.map(|line| String::from_utf8_lossy(line).to_ascii_lowercase()).collect();
+    let declared = head.iter().any(|line| line.starts_with("content-type:") && line.contains("charset="));
+    if head.iter().any(|line| !line.is_ascii()) || (!patch.message.is_ascii() && !declared && !encoded_only(patch)) {
+        return Err(Error::Apply(anyhow!(
+            "patch {path} has letters beyond ASCII that a mail reader cannot tell: `git format-patch` writes encoded words \
+             in headers, and a Content-Type with charset"
+        )));
+    }
+    Ok(())
+}
+
+/// Is all that is beyond ASCII in the subject, which is encoded there?
+fn encoded_only(patch: &Patch) -> bool {
+    patch.message.lines().skip(1).all(str::is_ascii)
 }
 
 /// A hunk's new text begins where the hunks before it leave the old one.
