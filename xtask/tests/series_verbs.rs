@@ -135,6 +135,8 @@ fn a_patch_of_nobody_or_of_no_day_is_refused() {
         |from: &str, to: &str| consistent(&[altered(&series[0], from, to), series[1].clone()]).unwrap_err().to_string();
     assert!(told("From: Ada <ada@example.org>\n", "").contains("does not say who wrote it"));
     assert!(told("Date: Tue", "Date: Someday").contains("does not say when it was written"));
+    assert!(told("From: Ada", "From: Ad\u{e1}").contains("letters beyond ASCII"));
+    assert!(told("Why.", "W\u{e9}.").contains("letters beyond ASCII"));
     let whole = altered(&series[0], "From: Ada", "From: =?UTF-8?q?J=C3=B6rg?=");
     assert_eq!((whole.author.name.as_str(), whole.author.email.as_str()), ("J\u{f6}rg", "ada@example.org"));
     consistent(&[whole, series[1].clone()]).unwrap();
