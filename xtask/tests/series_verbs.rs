@@ -235,7 +235,7 @@ fn changed_context_is_merged_and_said() {
 fn a_conflict_is_told_with_its_place() {
     let (steps, _) = on(|before| before.replace("line 10\n", "quite another\n"));
     let Moved::Conflict(places) = &steps[0].moved else { panic!("{:?}", steps[0].moved) };
-    assert!(places[0].contains("mm/x.c:10: the patch wants\n    ten"), "{places:?}");
+    assert!(places[0].contains("mm/x.c:10: there is\n    quite another\nthe patch wants\n    ten"), "{places:?}");
     assert_eq!(steps[0].bytes, None);
     assert!(steps[1].bytes.is_some(), "the second one does not need the first");
 }

@@ -104,15 +104,18 @@ fn verified(args: &VerifyArgs, checkout: &Path) -> Result<u8, Error> {
     let extra = target.extra.iter().map(|row| row.patches.as_str());
     for folder in ["compat", "series"].into_iter().chain(extra) {
         let patches = series::load(&target.folder(folder)?)?;
-        let mut ids = verify::consistent(&patches)?;
+        let mut on_tree = None;
+        // On a tree first: it tells which of two patches that disagree is wrong.
         if let (Some((_, repository, _)), Some(base)) = (&tree, start) {
             let (end, compared) = verify::blobs(repository, base, &patches)?;
-            ids = compared;
+            on_tree = Some(compared);
             // All other folders are made for a tree that has the toolchain's fixes.
             if folder == "compat" {
                 start = Some(end);
             }
         }
+        let among_themselves = verify::consistent(&patches)?;
+        let ids = on_tree.unwrap_or(among_themselves);
         if !patches.is_empty() {
             folders.push(Verified { folder: folder.to_owned(), patches: patches.len(), ids });
         }
@@ -158,8 +161,10 @@ fn refresh(args: &RefreshArgs, checkout: &Path) -> Result<u8, Error> {
         unmoved += usize::from(step.bytes.is_none() && !dropped);
     }
     if unmoved > 0 {
+        let is_in = steps.iter().any(|step| matches!(step.moved, Moved::AlreadyIn(_)));
+        let hint = if is_in && !args.drop_merged { "; --drop-merged drops what is already in" } else { "" };
         return Err(Error::Apply(anyhow!(
-            "{unmoved} of {} patches cannot be moved to {}; nothing was written (--drop-merged drops what is already in)",
+            "{unmoved} of {} patches cannot be moved to {}; nothing was written{hint}",
             steps.len(),
             base.version
         )));

@@ -212,8 +212,7 @@ impl Known {
     }
 }
 
-/// The merged file, or the places that conflict: the line in the new base's file and
-/// what is wanted there.
+/// The merged file, or the places that conflict.
 fn merged(old: &[u8], ours: &[u8], theirs: &[u8]) -> anyhow::Result<Result<Vec<u8>, Vec<String>>> {
     let input = |bytes| {
         let mut input = MergeFileInput::new();
@@ -230,23 +229,36 @@ fn merged(old: &[u8], ours: &[u8], theirs: &[u8]) -> anyhow::Result<Result<Vec<u
     Ok(Err(conflicts(&String::from_utf8_lossy(result.content()))))
 }
 
+/// Of each conflict the line in the new base's file, what is there, and what the patch
+/// wants there.
 fn conflicts(text: &str) -> Vec<String> {
     let mut places = Vec::new();
     // The line in our file: those of the other side and the markers do not count.
-    let (mut line, mut theirs, mut at, mut wanted) = (0, false, 0, Vec::new());
+    let (mut line, mut at, mut theirs) = (0, 0, false);
+    let (mut there, mut wanted) = (Vec::new(), Vec::new());
     for text in text.lines() {
         if text.starts_with("<<<<<<< ") {
             at = line + 1;
         } else if text == "=======" && at > 0 {
             theirs = true;
         } else if text.starts_with(">>>>>>> ") && theirs {
-            places.push(format!("{at}: the patch wants\n{}", wanted.join("\n")));
-            (theirs, at, wanted) = (false, 0, Vec::new());
+            places.push(format!("{at}: {}\n{}", shown("there is", &there), shown("the patch wants", &wanted)));
+            (theirs, at, there, wanted) = (false, 0, Vec::new(), Vec::new());
         } else if theirs {
-            wanted.push(format!("    {text}"));
+            wanted.push(text);
         } else {
             line += 1;
+            if at > 0 {
+                there.push(text);
+            }
         }
     }
     places
+}
+
+fn shown(words: &str, lines: &[&str]) -> String {
+    if lines.is_empty() {
+        return format!("{words} nothing");
+    }
+    lines.iter().fold(words.to_owned(), |text, line| format!("{text}\n    {line}"))
 }
