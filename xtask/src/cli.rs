@@ -86,7 +86,7 @@ pub struct TestArgs {
     #[arg(long, value_name = "SIDE", requires = "target")]
     pub side: Vec<String>,
 
-    /// Let `patched` have only the first N patches of the series
+    /// Let `patched` have only the first N patches of the series, e.g. those before the RFCs
     #[arg(long, value_name = "N", requires = "target")]
     pub series_upto: Option<usize>,
 

@@ -12,6 +12,7 @@ mod pattern;
 mod rows;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -21,7 +22,7 @@ use crate::error::Error;
 use crate::variant::Variant;
 
 pub use pattern::{CellGlob, LinePattern};
-pub use rows::{Death, Excuse, Expect, Expected, ExtraSide, Skip, Tolerate};
+pub use rows::{Death, Excuse, Expect, Expected, ExtraSide, Rfc, Skip, Tolerate};
 
 /// The sides that every target has, in the order in which they are measured.
 pub const SIDES: [&str; 2] = ["baseline", "patched"];
@@ -47,6 +48,8 @@ pub struct Target {
     pub variant: BTreeMap<Variant, VariantConfig>,
     /// How `make` is called.
     pub make: Make,
+    /// Patches at the end of the series that are there to be discussed.
+    pub rfc: Vec<Rfc>,
     /// What checkpatch may complain of.
     pub excuses: Vec<Excuse>,
     /// Sides beside [`SIDES`].
@@ -161,7 +164,27 @@ impl Target {
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))
             .map_err(Error::Usage)?;
-        Self::parse(name, &dir, &text)
+        let target = Self::parse(name, &dir, &text)?;
+        target.rfc_is_last().map_err(Error::Usage)?;
+        Ok(target)
+    }
+
+    /// An RFC before others could not be left out: they are made for the tree that
+    /// has it.
+    fn rfc_is_last(&self) -> anyhow::Result<()> {
+        let series = self.series()?;
+        let from = series.len().saturating_sub(self.rfc.len());
+        let last = series[from..].iter().filter_map(|path| path.file_name());
+        if last.eq(self.rfc.iter().map(|row| OsStr::new(&row.patch))) {
+            return Ok(());
+        }
+        let named: Vec<_> = self.rfc.iter().map(|row| row.patch.as_str()).collect();
+        Err(anyhow!(
+            "{}: the rfc rows name {}, which are not the last patches of {}, in order",
+            self.dir.join(FILE).display(),
+            named.join(", "),
+            self.dir.join("series").display()
+        ))
     }
 
     /// Makes a target of a file's text; `dir` is the folder that the file is in, or

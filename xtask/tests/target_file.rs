@@ -221,3 +221,26 @@ fn a_side_is_made_of_its_patches() {
     assert_eq!(count(Side::Patched, Some(2)).unwrap(), 2);
     assert_eq!(count(Side::Patched, Some(series + 1)).unwrap_err().exit_code(), 4);
 }
+
+#[test]
+fn what_is_only_to_be_discussed_comes_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let series = dir.path().join("v6.1/series");
+    std::fs::create_dir_all(&series).unwrap();
+    for name in ["0001-a.patch", "0002-b.patch", "0003-c.patch"] {
+        std::fs::write(series.join(name), "").unwrap();
+    }
+    let load = |named: &[&str]| {
+        let row = |name: &&str| format!("[[rfc]]\npatch = \"{name}\"\nreason = \"ugly\"\n");
+        let rows: String = named.iter().map(row).collect();
+        std::fs::write(dir.path().join("v6.1/target.toml"), format!("{GOOD}{rows}")).unwrap();
+        Target::load(dir.path(), "v6.1").map(|target| target.rfc.len())
+    };
+    assert_eq!(load(&[]).unwrap(), 0);
+    assert_eq!(load(&["0002-b.patch", "0003-c.patch"]).unwrap(), 2);
+    for wrong in [&["0002-b.patch"][..], &["0004-d.patch"], &["0003-c.patch", "0003-c.patch"]] {
+        let error = load(wrong).unwrap_err().to_string();
+        assert!(error.contains("target.toml") && error.contains("not the last patches"), "{error}");
+    }
+    assert_refused(&format!("{GOOD}[[rfc]]\npatch = \"0001-a.patch\"\nreason = \" \"\n"), &["an RFC needs a reason"]);
+}

@@ -41,6 +41,7 @@ pub fn cover(target: &Target, patches: &[Patch], notes: &str, reference: Option<
     );
     let mut body = wrapped("", PURPOSE) + "\n" + &closed(notes);
     body += &measured(target, reference);
+    body += &rfc(target, patches);
     body += &base(target, reference);
     body += &shortlog(patches);
     body += &diffstat(patches);
@@ -64,6 +65,18 @@ fn closed(notes: &str) -> String {
         }
     }
     if text.is_empty() { text } else { format!("The waits, patch by patch:\n\n{text}\n") }
+}
+
+/// Which of them are only to be discussed, and why.
+fn rfc(target: &Target, patches: &[Patch]) -> String {
+    let mut text = String::new();
+    for (number, patch) in (1..).zip(patches) {
+        let name = patch.path.file_name().unwrap_or_default();
+        if let Some(row) = target.rfc.iter().find(|row| name == row.patch.as_str()) {
+            text += &wrapped("", &format!("Patch {number} is an RFC: {}.", row.reason));
+        }
+    }
+    if text.is_empty() { text } else { text + "\n" }
 }
 
 /// Which tree they are for. It is no commit that others have, so its id would say

@@ -9,7 +9,7 @@ use selftests::cell::{Cell, Probe, catalogue};
 use toml::Spanned;
 
 use super::file::{File, Place};
-use super::{Excuse, Expect, SIDES, SourceKind};
+use super::{Excuse, Expect, Rfc, SIDES, SourceKind};
 use crate::side::Side;
 
 pub(super) fn all(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
@@ -22,6 +22,7 @@ pub(super) fn all(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
     skips(file, place)?;
     tolerations(file, place)?;
     excuses(file, place)?;
+    rfc(file, place)?;
     reached(file, place)?;
     covered(file, place)
 }
@@ -112,6 +113,14 @@ fn skips(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn rfc(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
+    let lacks = |row: &&Spanned<Rfc>| row.get_ref().reason.trim().is_empty();
+    match file.rfc.iter().find(lacks) {
+        Some(row) => Err(place.error(Some(row.span()), "an RFC needs a reason")),
+        None => Ok(()),
+    }
 }
 
 fn excuses(file: &File, place: &Place<'_>) -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ use anyhow::{anyhow, bail};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Config, Excuse, Expect, ExtraSide, FILE, Make, Skip, Source, Target, Tolerate, VariantConfig, check};
+use super::{Config, Excuse, Expect, ExtraSide, FILE, Make, Rfc, Skip, Source, Target, Tolerate, VariantConfig, check};
 use crate::variant::Variant;
 
 /// Raised whenever a key changes its meaning.
@@ -34,6 +34,8 @@ pub(super) struct File {
     pub(super) side: Vec<Spanned<ExtraSide>>,
     #[serde(default)]
     pub(super) checkpatch: Vec<Spanned<Excuse>>,
+    #[serde(default)]
+    pub(super) rfc: Vec<Spanned<Rfc>>,
     #[serde(default)]
     pub(super) expect: Vec<Spanned<Expect>>,
     #[serde(default)]
@@ -85,6 +87,7 @@ pub(super) fn parse(name: &str, dir: &Path, text: &str) -> anyhow::Result<Target
         config: file.config.into_inner(),
         variant: file.variant,
         make: file.make,
+        rfc: file.rfc.into_iter().map(Spanned::into_inner).collect(),
         excuses: file.checkpatch.into_iter().map(Spanned::into_inner).collect(),
         extra: file.side.into_iter().map(Spanned::into_inner).collect(),
         expect: file.expect.into_iter().map(Spanned::into_inner).collect(),

@@ -40,6 +40,16 @@ pub struct Excuse {
     pub reason: String,
 }
 
+/// A patch of the series that is there to be discussed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rfc {
+    /// The name of its file.
+    pub patch: String,
+    /// Why it is not proposed as it is.
+    pub reason: String,
+}
+
 /// How a side dies: a defect that is kept to be shown.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

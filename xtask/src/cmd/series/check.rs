@@ -33,9 +33,6 @@ use crate::worktree;
 const CELLS: [&str; 2] = ["anon.sync.read@1", "shmem.apf-halt.write@1"];
 const TRIALS: u32 = 3;
 
-/// The class under which `target.toml` declares that its tree's script cannot be run.
-const UNRUNNABLE: &str = "UNRUNNABLE";
-
 /// The log of the objects that are made only for their warnings.
 const OBJECTS: &str = "objects";
 
@@ -190,16 +187,9 @@ impl Check<'_> {
         let patch = &self.patches[row.number - 1];
         let tree = self.tree(row.number)?;
         let name = patch.path.file_name().unwrap_or_default().to_string_lossy();
-        let complaints = match complain(&tree.place.src, patch) {
-            // An old script under a new perl.
-            Err(Error::Infra(_)) if self.target.excused(UNRUNNABLE, &name) => {
-                "does not run, declared".clone_into(&mut row.checkpatch);
-                return Ok(());
-            }
-            complaints => complaints?,
-        };
-        let (declared, open): (Vec<_>, Vec<_>) =
-            complaints.into_iter().partition(|complaint| self.target.excused(&complaint.class, &name));
+        let (declared, open): (Vec<_>, Vec<_>) = complain(&tree.place.src, patch)?
+            .into_iter()
+            .partition(|complaint| self.target.excused(&complaint.class, &name));
         row.checkpatch = match (open.len(), declared.len()) {
             (0, 0) => "clean".to_owned(),
             (0, declared) => format!("clean, {declared} declared"),
