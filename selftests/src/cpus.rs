@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Where a thread runs. A CPU gathers pages that are new, or whose write to swap has
 //! ended, before it puts them where reclaim finds them; as long as it does not, they
-//! stay in memory, and only reclaim on that very CPU empties the gathering.
+//! stay in memory, and only reclaim on that very CPU empties the gathering. That is one
+//! reason for pages that do not go, not the only one.
 //!
 //! Owns: moving the calling thread. Must not: know what it does there.
 
