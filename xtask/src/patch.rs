@@ -7,6 +7,7 @@
 
 mod apply;
 mod diff;
+pub mod diffstat;
 mod fit;
 mod mail;
 mod paths;

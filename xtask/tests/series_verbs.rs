@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use git2::{Oid, Repository};
 use source_support::{commit, numbered, text};
+use xtask::patch::diffstat::{self, Changed};
 use xtask::patch::{Patch, parse};
 use xtask::series::checkpatch::complaints;
 use xtask::series::folder;
@@ -302,4 +303,20 @@ fn a_warning_that_moved_is_not_new() {
     assert_eq!(warnings::new(&before, &moved), Vec::<String>::new());
     let twice = [moved.clone(), moved].concat();
     assert_eq!(warnings::new(&before, &twice), ["x.c: unused variable 'a' [-Wunused]"]);
+}
+
+#[test]
+fn diffstats_are_those_of_git() {
+    let patches = Path::new(env!("CARGO_MANIFEST_DIR")).join("../patches");
+    let mut checked = 0;
+    for target in Target::names(&patches).unwrap() {
+        let target = Target::load(&patches, &target).unwrap();
+        for patch in xtask::series::load(&target.series().unwrap()).unwrap() {
+            let files: Vec<_> = patch.files.iter().map(Changed::of).collect();
+            let stat = diffstat::render(&files);
+            assert!(String::from_utf8_lossy(&patch.bytes).contains(&format!("\n{stat}\n")), "{stat}{}", patch.subject);
+            checked += 1;
+        }
+    }
+    assert!(checked > 40, "only {checked} patches");
 }

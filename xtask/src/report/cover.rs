@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::readme;
-use crate::patch::{LineKind, Patch};
+use crate::patch::Patch;
+use crate::patch::diffstat::{self, Changed};
 use crate::store::Reference;
 use crate::target::{SourceKind, Target};
 
@@ -150,27 +151,16 @@ fn shortlog(patches: &[Patch]) -> String {
     text
 }
 
+/// Of all patches together, which is not that of their sum where one takes back what
+/// another brought.
 fn diffstat(patches: &[Patch]) -> String {
-    let mut files: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
+    let mut files: BTreeMap<&str, Changed> = BTreeMap::new();
     for file in patches.iter().flat_map(|patch| &patch.files) {
-        let counts = files.entry(file.path()).or_default();
-        for line in file.hunks.iter().flat_map(|hunk| &hunk.lines) {
-            match line.kind {
-                LineKind::Added => counts[0] += 1,
-                LineKind::Removed => counts[1] += 1,
-                LineKind::Context => {}
-            }
-        }
+        let one = Changed::of(file);
+        let sum = files.entry(file.path()).or_insert_with(|| Changed { added: 0, removed: 0, ..one.clone() });
+        (sum.added, sum.removed) = (sum.added + one.added, sum.removed + one.removed);
     }
-    let width = files.keys().map(|path| path.len()).max().unwrap_or(0);
-    let mut text = String::new();
-    for (path, [added, removed]) in &files {
-        writeln!(text, " {path:width$} | {:3} (+{added} -{removed})", added + removed).unwrap_or_default();
-    }
-    let sum = |index: usize| files.values().map(|counts| counts[index]).sum::<usize>();
-    writeln!(text, " {} files changed, {} insertions(+), {} deletions(-)\n", files.len(), sum(0), sum(1))
-        .unwrap_or_default();
-    text
+    diffstat::render(&files.into_values().collect::<Vec<_>>()) + "\n"
 }
 
 /// A header with its continuation lines, as it stands in the file.

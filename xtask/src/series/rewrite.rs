@@ -7,10 +7,8 @@
 use anyhow::{Context, anyhow};
 use git2::{DiffFormat, DiffOptions, DiffStatsFormat, Repository, Tree};
 
-use crate::patch::Patch;
-
-/// Columns of a diffstat, as git has them.
-const WIDTH: usize = 72;
+use crate::patch::diffstat::{self, Changed};
+use crate::patch::{self, Patch};
 
 /// `patch` with the diff from `before` to `after`.
 ///
@@ -31,21 +29,22 @@ pub(super) fn with_diff(
     options.id_abbrev(u16::try_from(abbreviated).unwrap_or(12)).indent_heuristic(true);
     let compare = || format!("cannot compare the trees of {}", patch.path.display());
     let diff = repo.diff_tree_to_tree(Some(before), Some(after), Some(&mut options)).with_context(compare)?;
-    let format = DiffStatsFormat::FULL | DiffStatsFormat::INCLUDE_SUMMARY;
-    let stat = diff.stats().and_then(|stats| stats.to_buf(format, WIDTH)).with_context(compare)?;
-    let mut bytes = patch.bytes[..head].to_vec();
-    bytes.extend_from_slice(&stat);
-    bytes.push(b'\n');
+    // Files that come and go; libgit2 scales the bars otherwise than git.
+    let summary =
+        diff.stats().and_then(|stats| stats.to_buf(DiffStatsFormat::INCLUDE_SUMMARY, 0)).with_context(compare)?;
+    let mut text = Vec::new();
     let print = diff.print(DiffFormat::Patch, |_, _, line| {
         if matches!(line.origin(), ' ' | '+' | '-') {
-            bytes.push(u8::try_from(line.origin()).unwrap_or(b' '));
+            text.push(u8::try_from(line.origin()).unwrap_or(b' '));
         }
-        bytes.extend_from_slice(line.content());
+        text.extend_from_slice(line.content());
         true
     });
     print.with_context(compare)?;
-    bytes.extend_from_slice(tail);
-    Ok(bytes)
+    let made = patch::parse(&patch.path, &[&patch.bytes[..head], &text].concat())?;
+    let files: Vec<Changed> = made.files.iter().map(Changed::of).collect();
+    let stat = diffstat::render(&files);
+    Ok([&patch.bytes[..head], stat.as_bytes(), &summary, b"\n", &text, tail].concat())
 }
 
 /// Bytes of what an author has to say behind the `---` line, before the diffstat.
