@@ -9,7 +9,7 @@
 //! seen is the function that called for the lock.
 
 /// Symbols that mean a wait for a lock wherever they are in the stack.
-const ANYWHERE: [&str; 20] = [
+const ANYWHERE: [&str; 23] = [
     "rwsem_down_read_slowpath",
     "rwsem_down_write_slowpath",
     "rwsem_down_read_failed",
@@ -24,7 +24,10 @@ const ANYWHERE: [&str; 20] = [
     "down_write",
     "down_write_killable",
     "__down_read",
+    "__down_read_killable",
+    "__down_read_common",
     "__down_write",
+    "__down_write_common",
     "__down_write_killable",
     // Per-VMA locks (since 6.4): a writer that has the mmap lock waits for the readers of a VMA.
     "__vma_start_write",
@@ -75,6 +78,8 @@ mod tests {
         assert!(shows_lock_wait(&stack(&["vm_mmap_pgoff", "ksys_mmap_pgoff", "do_syscall_64"])));
         assert!(!shows_lock_wait(&stack(&["folio_wait_bit_common", "do_mmap", "vm_mmap_pgoff"])));
         assert!(shows_lock_wait(&stack(&["m_start.isra.0", "seq_read_iter"])));
+        // 5.10 with KASAN and lockdep, of which __down_read_killable() is not inlined.
+        assert!(shows_lock_wait(&stack(&["__down_read_killable", "m_start", "seq_read_iter"])));
     }
 
     #[test]

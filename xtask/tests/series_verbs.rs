@@ -307,10 +307,9 @@ fn a_warning_that_moved_is_not_new() {
 
 #[test]
 fn diffstats_are_those_of_git() {
-    let patches = Path::new(env!("CARGO_MANIFEST_DIR")).join("../patches");
     let mut checked = 0;
-    for target in Target::names(&patches).unwrap() {
-        let target = Target::load(&patches, &target).unwrap();
+    for target in Target::names(&patches()).unwrap() {
+        let target = Target::load(&patches(), &target).unwrap();
         for patch in xtask::series::load(&target.series().unwrap()).unwrap() {
             let files: Vec<_> = patch.files.iter().map(Changed::of).collect();
             let stat = diffstat::render(&files);
@@ -319,4 +318,16 @@ fn diffstats_are_those_of_git() {
         }
     }
     assert!(checked > 40, "only {checked} patches");
+}
+
+#[test]
+fn a_hunk_that_moves_is_told_with_its_function() {
+    // A label is nearer, but no function.
+    let before = numbered(40).replace("line 30\n", "int f(void)\n").replace("line 31\n", "out:\n");
+    let (patch, _) = edit(1, &before, 35, "x");
+    let (_dir, repo, base) = repo(&before);
+    let moved = commit(&repo, &[("mm/x.c", &format!("new\n{before}"))], Some(base));
+    let steps = refresh(&repo, moved, &[patch]).unwrap();
+    let text = String::from_utf8(steps[0].bytes.clone().unwrap()).unwrap();
+    assert!(text.contains("@@ -33,7 +33,7 @@ int f(void)\n"), "{text}");
 }

@@ -52,6 +52,7 @@ pub struct Step {
 /// # Errors
 /// The repository cannot be read or written.
 pub fn refresh(repo: &Repository, base: Oid, patches: &[Patch]) -> Result<Vec<Step>, Error> {
+    rewrite::prepare(repo)?;
     let known = Known::of(repo, patches)?;
     let mut side = base;
     let mut steps = Vec::new();

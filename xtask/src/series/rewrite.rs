@@ -7,8 +7,27 @@
 use anyhow::{Context, anyhow};
 use git2::{DiffFormat, DiffOptions, DiffStatsFormat, Repository, Tree};
 
+use crate::file;
 use crate::patch::diffstat::{self, Changed};
 use crate::patch::{self, Patch};
+
+/// How a repository shows differences: a hunk of C with the function that it is in, as
+/// the kernel's own .gitattributes ask for.
+const ATTRIBUTES: &[u8] = b"*.c diff=cpp\n*.h diff=cpp\n";
+
+/// Prepares our bare repository for [`with_diff`].
+///
+/// # Errors
+/// Its attributes cannot be written.
+pub(super) fn prepare(repo: &Repository) -> anyhow::Result<()> {
+    let info = repo.path().join("info");
+    let attributes = info.join("attributes");
+    if std::fs::read(&attributes).ok().as_deref() == Some(ATTRIBUTES) {
+        return Ok(());
+    }
+    file::make_dir(&info)?;
+    file::write(&attributes, ATTRIBUTES)
+}
 
 /// `patch` with the diff from `before` to `after`.
 ///

@@ -120,9 +120,6 @@ fn remember(work: &Work, repo: &Repository, identity: &str, base: &Base) -> anyh
     file::write(&work.dir.join("source.json"), &serde_json::to_vec_pretty(&stamp).context("cannot write a stamp")?)
 }
 
-/// How the repository of ours shows differences.
-const ATTRIBUTES: &[u8] = b"*.c diff=cpp\n*.h diff=cpp\n";
-
 /// The bare repository of ours, made if need be. It borrows the objects of
 /// `lender`, an objects folder, and of nobody else.
 ///
@@ -136,12 +133,6 @@ pub(crate) fn own_repository(work: &Work, lender: Option<&Path>) -> anyhow::Resu
         // Templates are a user's hooks; none of them belongs here.
         options.bare(true).external_template(false).initial_head("main");
         Repository::init_opts(&git, &options).with_context(show)?;
-    }
-    // As the kernel's own .gitattributes: a hunk is told with the function that it is in.
-    let attributes = git.join("info/attributes");
-    if std::fs::read(&attributes).ok().as_deref() != Some(ATTRIBUTES) {
-        file::make_dir(&git.join("info"))?;
-        file::write(&attributes, ATTRIBUTES)?;
     }
     sweep(&git.join("objects/pack"));
     // An import that leaves out what a lender has would fall apart with the lender.
