@@ -57,7 +57,12 @@ impl From<anyhow::Error> for Ended {
 pub(super) struct Cpu {
     vcpu: VcpuFd,
     rflags: u64,
+    code: Code,
 }
+
+/// The page with the guest's programs, as the VMM has it mapped.
+#[derive(Clone, Copy)]
+struct Code(*const u8);
 
 /// A machine on this memory, which may be mapped later.
 pub(super) fn build(memory: &Memory) -> anyhow::Result<(VmFd, Vec<Cpu>)> {
@@ -66,12 +71,13 @@ pub(super) fn build(memory: &Memory) -> anyhow::Result<(VmFd, Vec<Cpu>)> {
     vm.set_identity_map_address(IDENTITY_MAP_GPA).context("ioctl(KVM_SET_IDENTITY_MAP_ADDR)")?;
     vm.set_tss_address(TSS_GPA).context("ioctl(KVM_SET_TSS_ADDR)")?;
     vm.create_irq_chip().context("ioctl(KVM_CREATE_IRQCHIP)")?;
-    add_memory(&vm, 0, CODE_GPA, PAGE, code_page()?)?;
+    let code = Code::map()?;
+    add_memory(&vm, 0, CODE_GPA, PAGE, code.0 as usize)?;
     for (slot, backing) in (1..).zip(Backing::ALL) {
         let page = backing.first();
         add_memory(&vm, slot, gpa(page), PAGES_EACH as usize * PAGE, memory.address(page))?;
     }
-    let cpus = (0..VCPUS as u64).map(|number| Cpu::new(&vm, number)).collect::<anyhow::Result<_>>()?;
+    let cpus = (0..VCPUS as u64).map(|number| Cpu::new(&vm, number, code)).collect::<anyhow::Result<_>>()?;
     Ok((vm, cpus))
 }
 
@@ -79,17 +85,35 @@ fn gpa(page: u64) -> u64 {
     DATA_GPA + page * PAGE as u64
 }
 
-fn code_page() -> anyhow::Result<usize> {
-    let length = NonZeroUsize::new(PAGE).unwrap_or(NonZeroUsize::MIN);
-    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
-    let page = unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_PRIVATE) }
-        .context("mmap of the guest's code")?;
-    for (at, code) in [(0, &FILL[..]), (SCAN_AT, &SCAN[..])] {
-        // SAFETY: the mapping is writable, longer than both, and nobody else's.
-        unsafe { std::ptr::copy_nonoverlapping(code.as_ptr(), page.as_ptr().cast::<u8>().add(at), code.len()) };
+// SAFETY: the page is written before the first vCPU's thread begins, and then only read.
+unsafe impl Send for Code {}
+
+impl Code {
+    const PROGRAMS: [(usize, &[u8]); 2] = [(0, &FILL), (SCAN_AT, &SCAN)];
+
+    fn map() -> anyhow::Result<Self> {
+        let length = NonZeroUsize::new(PAGE).unwrap_or(NonZeroUsize::MIN);
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
+        let page = unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_PRIVATE) }
+            .context("mmap of the guest's code")?
+            .as_ptr()
+            .cast::<u8>();
+        for (at, code) in Self::PROGRAMS {
+            // SAFETY: the mapping is writable, longer than both, and nobody else's.
+            unsafe { std::ptr::copy_nonoverlapping(code.as_ptr(), page.add(at), code.len()) };
+        }
+        Ok(Self(page))
     }
-    Ok(page.as_ptr() as usize)
+
+    /// Is it still what was written there?
+    fn is_intact(self) -> bool {
+        // SAFETY: the mapping has this length, and stays as long as the process.
+        let page = unsafe { std::slice::from_raw_parts(self.0, PAGE) };
+        let programs: usize = Self::PROGRAMS.iter().map(|(_, code)| code.len()).sum();
+        Self::PROGRAMS.iter().all(|(at, code)| page[*at..].starts_with(code))
+            && page.iter().filter(|byte| **byte != 0).count() <= programs
+    }
 }
 
 /// A segment that is all of memory.
@@ -98,7 +122,7 @@ fn flat(kind: u8, selector: u16) -> kvm_segment {
 }
 
 impl Cpu {
-    fn new(vm: &VmFd, number: u64) -> anyhow::Result<Self> {
+    fn new(vm: &VmFd, number: u64, code: Code) -> anyhow::Result<Self> {
         let vcpu = vm.create_vcpu(number).with_context(|| format!("ioctl(KVM_CREATE_VCPU) of {number}"))?;
         let mut sregs = vcpu.get_sregs().context("ioctl(KVM_GET_SREGS)")?;
         sregs.cs = flat(0xb, 0x8);
@@ -111,7 +135,7 @@ impl Cpu {
         let state = kvm_mp_state { mp_state: KVM_MP_STATE_RUNNABLE };
         vcpu.set_mp_state(state).context("ioctl(KVM_SET_MP_STATE)")?;
         let interrupts = if number == 0 { INTERRUPTS_ON } else { 0 };
-        Ok(Self { vcpu, rflags: RFLAGS | interrupts })
+        Ok(Self { vcpu, rflags: RFLAGS | interrupts, code })
     }
 
     /// Fills `page` with `value`.
@@ -153,13 +177,28 @@ impl Cpu {
                 Ok(VcpuExit::IoOut(PORT, _)) => break,
                 Ok(VcpuExit::Intr) => {}
                 Ok(VcpuExit::MemoryFault { .. }) => return Err(Ended::Denied),
-                Ok(exit) => return Err(Ended::Failed(anyhow!("the guest stopped with {exit:?}"))),
+                Ok(exit) => {
+                    let exit = format!("{exit:?}");
+                    return Err(Ended::Failed(self.stopped(&exit)));
+                }
                 Err(error) if error.errno() == libc::EINTR || error.errno() == libc::EAGAIN => {}
                 Err(error) if error.errno() == libc::EFAULT => return Err(Ended::Denied),
                 Err(error) => return Err(anyhow::Error::new(error).context("ioctl(KVM_RUN)").into()),
             }
         }
         Ok(self.vcpu.get_regs().context("ioctl(KVM_GET_REGS)")?)
+    }
+
+    /// Where the guest is that did what none of its programs does, and whether they are
+    /// still there.
+    fn stopped(&self, exit: &str) -> anyhow::Error {
+        let code = if self.code.is_intact() { "as it was written" } else { "not as it was written" };
+        match self.vcpu.get_regs() {
+            Ok(kvm_regs { rip, rax, rcx, rdi, .. }) => anyhow!(
+                "the guest stopped with {exit} at EIP {rip:#x}, EAX {rax:#x}, ECX {rcx:#x}, EDI {rdi:#x}; its code is {code}"
+            ),
+            Err(error) => anyhow!("the guest stopped with {exit}, where is unknown ({error}); its code is {code}"),
+        }
     }
 }
 
