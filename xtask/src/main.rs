@@ -40,9 +40,11 @@ fn run(cli: Cli) -> Result<u8, Error> {
     }
 }
 
-/// The checkout that this program was built from: patches, kconfigs and results
-/// lie there, wherever it is called from.
+/// The checkout that this program belongs to: patches, kconfigs and results lie there,
+/// wherever it is called from. Cargo says which one it runs: where several checkouts
+/// share a target folder, that can be another than the program was built in.
 fn checkout() -> PathBuf {
-    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let built = || PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(built, PathBuf::from);
     manifest.parent().map(PathBuf::from).unwrap_or(manifest)
 }

@@ -19,6 +19,14 @@ fn an_unknown_target_is_told_with_those_there_are() {
 }
 
 #[test]
+fn the_checkout_is_the_one_that_cargo_runs_it_in() {
+    let other = tempfile::tempdir().unwrap();
+    let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let told = xtask.args(["test", "v9.9"]).env("CARGO_MANIFEST_DIR", other.path().join("xtask")).assert();
+    told.code(4).stderr(predicate::str::contains(other.path().join("patches").display().to_string()));
+}
+
+#[test]
 fn a_filter_that_selects_nothing_is_told_before_any_work() {
     xtask(&["test", "--cell", "anno.*"]).code(4).stdout("").stderr(predicate::str::contains("matches no cell"));
 }
