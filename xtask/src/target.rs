@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::variant::Variant;
 
 pub use pattern::{CellGlob, LinePattern};
-pub use rows::{Death, Excuse, Expect, Expected, ExtraSide, Rfc, Skip, Tolerate};
+pub use rows::{Death, Excuse, Expect, Expected, ExtraSide, Rfc, Skip, Tolerate, Uncompiled};
 
 /// The sides that every target has, in the order in which they are measured.
 pub const SIDES: [&str; 2] = ["baseline", "patched"];
@@ -50,6 +50,8 @@ pub struct Target {
     pub make: Make,
     /// Patches at the end of the series that are there to be discussed.
     pub rfc: Vec<Rfc>,
+    /// What of the series is not compiled.
+    pub uncompiled: Vec<Uncompiled>,
     /// What checkpatch may complain of.
     pub excuses: Vec<Excuse>,
     /// Sides beside [`SIDES`].
@@ -268,6 +270,12 @@ impl Target {
     pub fn excused(&self, class: &str, name: &str) -> bool {
         let covers = |row: &Excuse| row.patches.as_ref().is_none_or(|patches| patches.is_match(name));
         self.excuses.iter().any(|row| row.class == class && covers(row))
+    }
+
+    /// Is it declared that this file is not compiled?
+    #[must_use]
+    pub fn leaves_out(&self, path: &str) -> bool {
+        self.uncompiled.iter().any(|row| row.files.is_match(path))
     }
 
     /// All sides that can be asked for.

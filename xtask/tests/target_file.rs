@@ -244,3 +244,12 @@ fn what_is_only_to_be_discussed_comes_last() {
     }
     assert_refused(&format!("{GOOD}[[rfc]]\npatch = \"0001-a.patch\"\nreason = \" \"\n"), &["an RFC needs a reason"]);
 }
+
+#[test]
+fn files_that_are_not_compiled_are_declared_with_a_reason() {
+    let row = "[[uncompiled]]\nfiles = \"arch/{mips,sh}/mm/gup.c\"\nreason = \"another architecture\"\n";
+    let target = parse(&format!("{GOOD}{row}")).unwrap();
+    assert!(target.leaves_out("arch/sh/mm/gup.c") && !target.leaves_out("arch/x86/mm/gup.c"));
+    assert!(!parse(GOOD).unwrap().leaves_out("arch/sh/mm/gup.c"));
+    assert_refused(&format!("{GOOD}{}", row.replace("another architecture", "")), &["need a reason"]);
+}

@@ -23,6 +23,7 @@ pub(super) fn all(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
     tolerations(file, place)?;
     excuses(file, place)?;
     rfc(file, place)?;
+    uncompiled(file, place)?;
     reached(file, place)?;
     covered(file, place)
 }
@@ -119,6 +120,13 @@ fn rfc(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
     let lacks = |row: &&Spanned<Rfc>| row.get_ref().reason.trim().is_empty();
     match file.rfc.iter().find(lacks) {
         Some(row) => Err(place.error(Some(row.span()), "an RFC needs a reason")),
+        None => Ok(()),
+    }
+}
+
+fn uncompiled(file: &File, place: &Place<'_>) -> anyhow::Result<()> {
+    match file.uncompiled.iter().find(|row| row.get_ref().reason.trim().is_empty()) {
+        Some(row) => Err(place.error(Some(row.span()), "files that are not compiled need a reason")),
         None => Ok(()),
     }
 }

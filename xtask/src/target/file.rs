@@ -12,7 +12,10 @@ use anyhow::{anyhow, bail};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Config, Excuse, Expect, ExtraSide, FILE, Make, Rfc, Skip, Source, Target, Tolerate, VariantConfig, check};
+use super::{
+    Config, Excuse, Expect, ExtraSide, FILE, Make, Rfc, Skip, Source, Target, Tolerate, Uncompiled, VariantConfig,
+    check,
+};
 use crate::variant::Variant;
 
 /// Raised whenever a key changes its meaning.
@@ -34,6 +37,8 @@ pub(super) struct File {
     pub(super) side: Vec<Spanned<ExtraSide>>,
     #[serde(default)]
     pub(super) checkpatch: Vec<Spanned<Excuse>>,
+    #[serde(default)]
+    pub(super) uncompiled: Vec<Spanned<Uncompiled>>,
     #[serde(default)]
     pub(super) rfc: Vec<Spanned<Rfc>>,
     #[serde(default)]
@@ -88,6 +93,7 @@ pub(super) fn parse(name: &str, dir: &Path, text: &str) -> anyhow::Result<Target
         variant: file.variant,
         make: file.make,
         rfc: file.rfc.into_iter().map(Spanned::into_inner).collect(),
+        uncompiled: file.uncompiled.into_iter().map(Spanned::into_inner).collect(),
         excuses: file.checkpatch.into_iter().map(Spanned::into_inner).collect(),
         extra: file.side.into_iter().map(Spanned::into_inner).collect(),
         expect: file.expect.into_iter().map(Spanned::into_inner).collect(),

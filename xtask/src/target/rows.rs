@@ -40,6 +40,16 @@ pub struct Excuse {
     pub reason: String,
 }
 
+/// Files of the series that the configuration leaves out: other architectures'.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Uncompiled {
+    /// Over paths from the root of the tree.
+    pub files: CellGlob,
+    /// Why nobody has to see them compiled here.
+    pub reason: String,
+}
+
 /// A patch of the series that is there to be discussed.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

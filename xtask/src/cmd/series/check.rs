@@ -219,10 +219,12 @@ impl Check<'_> {
             }
         }
         let tree = self.tree(row.number)?;
-        let (mut fresh, mut compiled) = (Vec::new(), 0);
+        let (mut fresh, mut compiled, mut declared) = (Vec::new(), 0, 0);
         for file in touched {
             let Some(after) = compile(&tree.place.build, &file)? else {
-                if warnings::command_file(&file).is_some() {
+                if self.target.leaves_out(&file) {
+                    declared += 1;
+                } else if warnings::command_file(&file).is_some() {
                     row.worst(
                         Verdict::Inconclusive,
                         [format!("{file} is not compiled in this configuration: nothing is known of its warnings")],
@@ -235,6 +237,9 @@ impl Check<'_> {
             fresh.extend(warnings::new(&before, &after));
         }
         row.warnings = format!("{} new in {compiled} files", fresh.len());
+        if declared > 0 {
+            row.warnings += &format!(", {declared} declared");
+        }
         if !fresh.is_empty() {
             row.worst(Verdict::BuildFailed, fresh.into_iter().map(|warning| format!("new warning: {warning}")));
         }
