@@ -15,7 +15,7 @@ use xtask::verdict::Verdict;
 
 use crate::builder::{both, checkout, claimed, each_sample, judged, plan, run_info, target};
 
-fn info(named: &Target, boots: &[(&str, Transcript)]) -> RunInfo {
+pub(crate) fn info(named: &Target, boots: &[(&str, Transcript)]) -> RunInfo {
     let side = |side: &str| SideInfo {
         side: side.to_owned(),
         commit: "0123456789012345678901234567890123456789".to_owned(),
@@ -23,6 +23,7 @@ fn info(named: &Target, boots: &[(&str, Transcript)]) -> RunInfo {
         compiler: "gcc 12.2.0".to_owned(),
         config: format!("{side}.config"),
         kernel_hash: "abc".to_owned(),
+        patchset: None,
     };
     let argv = ["xtask", "test", "v6.1", "--cell", "anon.* "].map(str::to_owned);
     let mut info = RunInfo::new(&argv, "tcg", Variant::Measure, &plan(&[]), None);
