@@ -58,14 +58,18 @@ struct Excerpt<'a> {
     lines: Vec<String>,
 }
 
-/// One for each side that failed and has a console.
+/// One for each boot that ended a target's hopes and has something to say: a crash,
+/// a harness that failed, or whatever a detector found. Not for a side that is there
+/// to die, of a target that passed.
 fn excerpts(evidence: &Evidence) -> Vec<Excerpt<'_>> {
     let mut excerpts = Vec::new();
     for target in &evidence.outcome.targets {
-        for side in target.sides.iter().filter(|side| side.verdict != Verdict::Pass) {
+        let failed = |side: &&SideOutcome| side.verdict != Verdict::Pass && target.verdict != Verdict::Pass;
+        for side in target.sides.iter().filter(failed) {
             let Some(boot) = evidence.boot(&target.target, &side.side) else { continue };
             let found = boot.findings.iter().find(|finding| finding.fatal).map(|finding| &finding.excerpt);
-            let lines = found.unwrap_or(&boot.console).clone();
+            let ended = matches!(side.verdict, Verdict::Crashed | Verdict::Infra);
+            let lines = found.or(ended.then_some(&boot.console)).cloned().unwrap_or_default();
             if !lines.is_empty() {
                 excerpts.push(Excerpt { target: &target.target, side: &side.side, lines });
             }

@@ -245,3 +245,18 @@ fn the_evidence_of_one_target_and_of_all() {
     assert_eq!(store::evidence(&checkout(), Some("reference/v0.0")).unwrap_err().exit_code(), 4);
     assert!(ktap_of(&all).iter().all(|test| test.ok));
 }
+
+#[test]
+fn the_patches_of_a_side_are_known_by_their_digest() {
+    let path = checkout().join("xtask/tests/fixtures/0001-mail.patch");
+    let patches = xtask::series::load(&[path]).unwrap();
+    // sha256sum 0001-mail.patch | cut -c-64 | sha256sum
+    let digest = "08b4dbb02298d0e797f9bcda6f8a5a5e7e743f226d79381a068ce26e42c35980";
+    assert_eq!(xtask::series::digest(&patches), digest);
+    assert_eq!(xtask::series::digest(&[]), "");
+    let mut evidence = passed();
+    let sides = &mut evidence.info.as_mut().unwrap().targets[0].sides;
+    (sides[0].patchset, sides[1].patchset) = (Some(String::new()), Some(digest.to_owned()));
+    let all = valid(&evidence);
+    assert_eq!([&all["checkouts"][0]["patchset_hash"], &all["checkouts"][1]["patchset_hash"]], ["", digest]);
+}

@@ -126,7 +126,12 @@ fn ticks(bottom: f64) -> Markup {
 
 /// A power of ten of milliseconds.
 fn duration(power: i32) -> String {
-    if power < 3 { format!("{} ms", 10_f64.powi(power)) } else { format!("{} s", 10_f64.powi(power - 3)) }
+    let (unit, below) = match power {
+        ..-1 => ("µs", -3),
+        -1..=2 => ("ms", 0),
+        _ => ("s", 3),
+    };
+    format!("{} {unit}", 10_f64.powi(power - below))
 }
 
 /// The place of a wait; one beyond the axis is at its end.

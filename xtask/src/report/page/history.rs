@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The runs of a target up to this one, as small lines.
 //!
-//! Owns: which figures and which runs are comparable: sound boots of the same cells
-//! and variant on the same accelerator. Must not: judge them.
+//! Owns: which figures and which runs are comparable: sound boots of the same variant
+//! on the same accelerator; for what cells showed, of the same cells. Must not: judge them.
 
 use maud::{Markup, html};
 use selftests::cell::catalogue;
@@ -47,36 +47,33 @@ pub(super) fn render(evidence: &Evidence, target: &TargetOutcome, past: &[Stored
 }
 
 fn figures(evidence: &Evidence, target: &TargetOutcome, side: &str, past: &[Stored]) -> Vec<Figure> {
-    let runs: Vec<(&str, &SideOutcome)> =
-        past.iter().filter_map(|run| comparable(evidence, target, side, run)).collect();
-    let runs = &runs[runs.len().saturating_sub(MOST)..];
-    let figure = |label: String, unit, of: &dyn Fn(&SideOutcome) -> Option<f64>| {
-        let point = |(id, side): &(&str, &SideOutcome)| {
-            let value = of(side)?;
-            Some((format!("{id}: {} {unit}", short(value)), value))
+    let cells = evidence.info.as_ref().map_or_else(catalogue, |info| info.plan.cells.clone());
+    let alike = |run: &&Stored| run.info.plan.cells == cells;
+    let all: Vec<&Stored> = past.iter().collect();
+    let same_cells: Vec<&Stored> = past.iter().filter(alike).collect();
+    let figure = |runs: &[&Stored], label: &str, unit, of: &dyn Fn(&SideOutcome) -> Option<f64>| {
+        let point = |run: &&Stored| {
+            let value = of(comparable(evidence, target, side, run)?)?;
+            Some((format!("{}: {} {unit}", run.id, short(value)), value))
         };
-        Figure { label, unit, points: runs.iter().filter_map(point).collect() }
+        let mut points: Vec<(String, f64)> = runs.iter().filter_map(point).collect();
+        let most = points.len().saturating_sub(MOST);
+        Figure { label: format!("{label}, {side}"), unit, points: points.split_off(most) }
     };
     vec![
-        figure(format!("held, {side}"), "% of cells", &held),
-        figure(format!("longest wait, {side}"), "ms", &wait),
-        figure(format!("first frame, {side}"), "s", &|side| (side.boot_ms > 0).then(|| seconds(side.boot_ms))),
+        figure(&same_cells, "held", "% of cells", &held),
+        figure(&same_cells, "longest wait", "ms", &wait),
+        figure(&all, "first frame", "s", &|side| (side.boot_ms > 0).then(|| seconds(side.boot_ms))),
     ]
 }
 
 /// The side of that run that can stand beside this one's.
-fn comparable<'a>(
-    evidence: &Evidence,
-    target: &TargetOutcome,
-    side: &str,
-    run: &'a Stored,
-) -> Option<(&'a str, &'a SideOutcome)> {
+fn comparable<'a>(evidence: &Evidence, target: &TargetOutcome, side: &str, run: &'a Stored) -> Option<&'a SideOutcome> {
     let outcome = run.outcome.as_ref()?;
     let variant = evidence.info.as_ref().map(|info| info.variant).unwrap_or_default();
-    let cells = evidence.info.as_ref().map_or_else(catalogue, |info| info.plan.cells.clone());
     let this = evidence.outcome.run.as_deref().and_then(|run| run.rsplit('/').next());
     // The prefixes of a series are other kernels.
-    if run.info.plan.cells != cells || run.info.argv.get(1).is_some_and(|verb| verb == "series") {
+    if run.info.argv.get(1).is_some_and(|verb| verb == "series") {
         return None;
     }
     if run.info.variant != variant
@@ -86,8 +83,7 @@ fn comparable<'a>(
         return None;
     }
     let target = outcome.targets.iter().find(|other| other.target == target.target)?;
-    let side = target.sides.iter().find(|other| other.side == side && other.verdict == Verdict::Pass)?;
-    Some((&run.id, side))
+    target.sides.iter().find(|other| other.side == side && other.verdict == Verdict::Pass)
 }
 
 fn held(side: &SideOutcome) -> Option<f64> {

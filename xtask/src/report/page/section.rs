@@ -25,7 +25,7 @@ pub(super) fn render(evidence: &Evidence, target: &TargetOutcome, past: &[Stored
             p.facts { (facts(evidence, target)) }
             @if !rows.is_empty() {
                 h3 { "Waits" }
-                p.hint { (key(target)) }
+                p.hint { (key(evidence, target)) }
                 div.waits { @for row in &rows { (line(evidence, target, &rows, row)) } }
             }
             (held(target))
@@ -36,13 +36,12 @@ pub(super) fn render(evidence: &Evidence, target: &TargetOutcome, past: &[Stored
 
 fn facts(evidence: &Evidence, target: &TargetOutcome) -> Markup {
     let info = evidence.info.as_ref().and_then(|info| info.targets.iter().find(|of| of.target == target.target));
-    html! {
-        @if let Some(info) = info { span { (info.origin) } }
-        @for side in &target.sides {
-            " · " span { (side.side) ": first frame after " (short_seconds(side.boot_ms)) }
-        }
-        @if let Some(side) = info.and_then(|info| info.sides.first()) { " · " span { (side.compiler) } }
-    }
+    let mut facts: Vec<String> = info.iter().map(|info| info.origin.clone()).collect();
+    facts.extend(
+        target.sides.iter().map(|side| format!("{}: first frame after {}", side.side, short_seconds(side.boot_ms))),
+    );
+    facts.extend(info.and_then(|info| info.sides.first()).map(|side| side.compiler.clone()));
+    html! { (facts.join(" · ")) }
 }
 
 fn short_seconds(ms: u64) -> String {
@@ -50,9 +49,14 @@ fn short_seconds(ms: u64) -> String {
 }
 
 /// Which colour is which side's.
-fn key(target: &TargetOutcome) -> Markup {
+fn key(evidence: &Evidence, target: &TargetOutcome) -> Markup {
+    let how = if evidence.boots.is_empty() {
+        "How long the probes waited, one line a cell from its median, the dot, to its longest wait"
+    } else {
+        "How long the probes waited, one bar a range, the taller the more often"
+    };
     html! {
-        "How long the probes waited, one bar a range, the taller the more often; each step is ten times the one before: "
+        (how) "; each step is ten times the one before: "
         @for (index, side) in target.sides.iter().enumerate() {
             span.key { span.swatch.(chart::lane(index)) {} (side.side) } " "
         }
