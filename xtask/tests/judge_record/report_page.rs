@@ -107,6 +107,18 @@ fn before_and_after_stand_beside_each_other_with_their_waits() {
 }
 
 #[test]
+fn each_side_has_its_colour_wherever_it_stands() {
+    let mut evidence = passed();
+    let lanes = |evidence: &Evidence| {
+        let html = parsed(evidence, &[]);
+        all(&html, "svg.dist g").iter().map(|it| it.attr("class").unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(lanes(&evidence).starts_with(&["lane0".to_owned(), "lane1".to_owned()]));
+    evidence.outcome.targets[0].sides.remove(0);
+    assert!(lanes(&evidence).iter().all(|it| it == "lane1"), "patched alone is not drawn as a baseline");
+}
+
+#[test]
 fn history_is_told_of_comparable_runs_alone() {
     let evidence = passed();
     let mut runs = past(&evidence, 3);

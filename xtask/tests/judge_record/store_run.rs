@@ -80,6 +80,20 @@ fn the_stored_expectations_count_and_not_todays() {
 }
 
 #[test]
+fn expectations_of_another_time_leave_what_the_run_told() {
+    let root = tempfile::tempdir().unwrap();
+    let (run, outcome) = record(root.path(), &both(&target("v6.1"), &plan(&[])));
+    let kept = run.dir().join("v6.1.target.toml");
+    let text = fs::read_to_string(&kept).unwrap();
+    fs::write(&kept, &text[..text.find("[[expect]]").unwrap()]).unwrap();
+    assert!(matches!(store::judge_again(run.dir()), Err(Error::Usage(_))));
+    let evidence = store::evidence(root.path(), None).unwrap();
+    assert_eq!((evidence.outcome, evidence.boots.len()), (outcome, 2));
+    fs::remove_file(run.dir().join("outcome.json")).unwrap();
+    assert_eq!(store::evidence(root.path(), None).unwrap_err().exit_code(), 2);
+}
+
+#[test]
 fn a_run_that_was_ended_early_is_no_pass() {
     let root = tempfile::tempdir().unwrap();
     let (run, _) = record(root.path(), &both(&target("v6.1"), &plan(&[])));

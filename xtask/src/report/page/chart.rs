@@ -32,9 +32,13 @@ pub(super) struct Lane {
     pub(super) quantiles: Vec<WaitMs>,
 }
 
-/// The class of the nth side's colour.
-pub(super) fn lane(index: usize) -> &'static str {
-    ["lane0", "lane1", "lane2"][index % 3]
+/// The class of a side's colour: that of a state that it is expected to show.
+pub(super) fn lane(side: &str) -> &'static str {
+    match side {
+        "baseline" | "tree" => "lane0",
+        "patched" => "lane1",
+        _ => "lane2",
+    }
 }
 
 /// The distributions of the waits below each other; `hold` is marked.
@@ -50,7 +54,7 @@ pub(super) fn waits(lanes: &[Lane], hold: f64) -> Markup {
             }
             @for (index, side) in (0_u32..).zip(lanes) {
                 @let base = f64::from(index + 1) * LANE;
-                g.(lane(index as usize)) { (shape(side, base)) }
+                g.(lane(&side.name)) { (shape(side, base)) }
                 line.base x1="0" x2=(number(WIDTH)) y1=(number(base)) y2=(number(base)) {}
             }
             @if hold > 0.0 { line.limit x1=(number(x(hold))) x2=(number(x(hold))) y1="0" y2=(number(bottom)) {} }

@@ -17,7 +17,7 @@ pub(super) fn render(outcome: &Outcome) -> Markup {
         @if !rows.is_empty() {
             section {
                 h2 { "All kernels" }
-                p.hint { "Before → after the series, with the longest wait in milliseconds." }
+                p.hint { "Before, and → after the series, with the longest wait in milliseconds." }
                 div.scroll tabindex="0" role="region" aria-label="All kernels" {
                     table {
                         thead {
@@ -61,14 +61,18 @@ pub(super) fn title(rows: &[Row], row: &Row) -> Markup {
 
 fn change(target: &TargetOutcome, row: &Row, states: &[Option<CellState>]) -> Markup {
     html! {
-        @for (index, (side, shown)) in target.sides.iter().zip(states).enumerate() {
+        @for (side, shown) in target.sides.iter().zip(states).filter(|(_, shown)| shown.is_some()) {
             div {
-                @if index > 0 { span.arrow { "→ " } }
+                @match side.side.as_str() {
+                    "baseline" | "tree" => {}
+                    "patched" => span.arrow { "→ " },
+                    other => small { (other) " " },
+                }
                 (state(*shown))
                 @if let Some(wait) = longest(&row.of(side)) { " " small { (short(wait)) } }
             }
         }
-        @if states.is_empty() { (state(None)) }
+        @if states.iter().all(Option::is_none) { (state(None)) }
     }
 }
 

@@ -57,8 +57,8 @@ fn key(evidence: &Evidence, target: &TargetOutcome) -> Markup {
     };
     html! {
         (how) "; each step is ten times the one before: "
-        @for (index, side) in target.sides.iter().enumerate() {
-            span.key { span.swatch.(chart::lane(index)) {} (side.side) } " "
+        @for side in &target.sides {
+            span.key { span.swatch.(chart::lane(&side.side)) {} (side.side) } " "
         }
         span.key { span.swatch.limit {} "longest hold" }
     }
