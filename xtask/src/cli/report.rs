@@ -11,7 +11,7 @@ use crate::diff;
 #[derive(Debug, Args)]
 #[command(after_long_help = REPORT_EXAMPLES)]
 pub struct ReportArgs {
-    /// A folder, an id below results/runs, or a committed reference: `reference`, `reference/v6.1` [default: the newest run]
+    /// A folder or an id below results/runs, told as when it ended, or a committed reference: `reference`, `reference/v6.1` [default: the newest run]
     pub run: Option<String>,
 
     /// For whom

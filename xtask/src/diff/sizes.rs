@@ -127,7 +127,9 @@ mod tests {
     #[test]
     fn a_held_lock_is_no_matter_of_size() {
         let held = cell(CellState::Held, 20, 100.0, 110.0);
-        assert_eq!(slower(&[&held; 3], &held), None);
-        assert_eq!(slower(&[&held; 3], &released(4.0, 4.0)), None);
+        let longer = cell(CellState::Held, 20, 300.0, 310.0);
+        assert_eq!(slower(&[&held; 3], &longer), None);
+        let briefly = cell(CellState::Held, 20, 1.0, 1.0);
+        assert_eq!(slower(&[&briefly; 3], &released(4.0, 4.0)), None);
     }
 }

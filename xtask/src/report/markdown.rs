@@ -44,8 +44,12 @@ pub fn render(evidence: &Evidence) -> String {
 
 fn headline(evidence: &Evidence) -> String {
     let outcome = &evidence.outcome;
-    let kernels: Vec<String> =
-        outcome.targets.iter().map(|target| format!("{} {}", line(&target.version), target.verdict)).collect();
+    let kernel = |target: &TargetOutcome| {
+        // Of one that could not be had only the target's name is known.
+        let name = if target.version.is_empty() { &target.target } else { &target.version };
+        format!("{} {}", line(name), target.verdict)
+    };
+    let kernels: Vec<String> = outcome.targets.iter().map(kernel).collect();
     let mut parts = vec![format!("**{}** (exit {})", outcome.verdict, outcome.exit)];
     parts.extend((!kernels.is_empty()).then(|| format!("Linux {}", kernels.join(", "))));
     if let Some(info) = &evidence.info {

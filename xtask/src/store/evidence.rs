@@ -14,7 +14,7 @@ use anyhow::{Context, anyhow};
 use selftests::protocol::Frame;
 
 use super::read::{find, judge_again, read_info, read_transcript, stored_outcome};
-use super::{REFERENCE, RUNS, Reference, RunInfo, TRANSCRIPT, boot_name, read_references, target_file};
+use super::{OUTCOME, REFERENCE, RUNS, Reference, RunInfo, TRANSCRIPT, boot_name, read_references, target_file};
 use crate::error::Error;
 use crate::judge;
 use crate::outcome::{CellOutcome, Outcome, TargetOutcome};
@@ -158,18 +158,8 @@ fn passed(reference: Reference) -> TargetOutcome {
 
 fn of_run(dir: &Path) -> Result<Evidence, Error> {
     let info = read_info(dir)?;
-    let mut outcome = match judge_again(dir) {
-        // Expectations of before a cell was thought of cannot be read any more: what
-        // the run itself told stands.
-        Err(error @ Error::Usage(_)) => stored_outcome(dir).map_err(|_| error)?,
-        outcome => outcome?,
-    };
-    // What was left out is known only to the run itself.
-    if let Ok(stored) = stored_outcome(dir)
-        && stored.verdict == outcome.verdict
-    {
-        outcome.reasons = stored.reasons;
-    }
+    // What the run itself told stands, as in the list of runs; `judge` tells it anew.
+    let outcome = if dir.join(OUTCOME).is_file() { stored_outcome(dir)? } else { judge_again(dir)? };
     let (mut expected, mut boots) = (Vec::new(), Vec::new());
     for target in &info.targets {
         if target.has_target {
