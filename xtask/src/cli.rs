@@ -4,6 +4,7 @@
 //! Owns: names, defaults and help texts of all arguments. Must not: do anything
 //! with them; one file a subcommand in `cmd` does.
 
+mod report;
 mod series;
 
 use clap::{Args, Parser, Subcommand};
@@ -12,6 +13,7 @@ use selftests::plan::Stress;
 use crate::accel::AccelChoice;
 use crate::variant::Variant;
 
+pub use report::{DiffArgs, Format, ListArgs, ReportArgs, ResultsArgs, ResultsVerb, ShowArgs};
 pub use series::{CheckArgs, ExportArgs, ImportArgs, OnTree, RefreshArgs, SeriesArgs, SeriesVerb, VerifyArgs};
 
 /// The target that `test` takes if none is named.
@@ -62,6 +64,10 @@ pub enum Command {
     Bench(BenchArgs),
     /// Judge the record of a run again, without a kernel
     Judge(JudgeArgs),
+    /// Write a run's result for CI engines, for a mail, or as a page
+    Report(ReportArgs),
+    /// What is stored: list runs, show one, compare two
+    Results(ResultsArgs),
 }
 
 /// `cargo xtask test`.

@@ -169,6 +169,19 @@ pub fn target(target: &Target, version: &str, sides: Vec<SideOutcome>, plan: &Pl
     TargetOutcome { target: target.name.clone(), version: version.to_owned(), verdict, sides, reasons }
 }
 
+/// What is wrong with one cell of a sound boot; `None` if it is as the target
+/// expects.
+#[must_use]
+pub fn cell(target: &Target, side: &str, cell: &CellOutcome, plan: &Plan) -> Option<(Verdict, String)> {
+    compare::one(target, side, cell, plan)
+}
+
+/// Is it a side that is there to die in this variant, and did it die as declared?
+#[must_use]
+pub fn died_as_declared(target: &Target, side: &SideOutcome, variant: Variant) -> bool {
+    target.death(&side.side, variant).is_some() && ending::as_declared(target, side, variant).is_empty()
+}
+
 /// Judges a tree that is no target: nobody says what it must show, so that `pass`
 /// means that it was measured, and the table is the answer. A cell in which trials
 /// disagree, or nothing but skips, is `inconclusive`.

@@ -2,7 +2,7 @@
 //! kvm-gup-io's tool: apply, build, boot, measure, compare.
 //!
 //! ```text
-//! Target ─source→ Base ─series→ Sides ─kbuild→ Kernel ─boot→ Transcript ─judge→ Outcome ─store→ run ─report→ text · JSON
+//! Target ─source→ Base ─series→ Sides ─kbuild→ Kernel ─boot→ Transcript ─judge→ Outcome ─store→ run ─report→ text · HTML …
 //! ```
 //!
 //! One noun a file, one function an arrow. The core takes values and returns
@@ -17,6 +17,7 @@ pub mod cache;
 pub mod cli;
 pub mod cmd;
 pub mod console;
+pub mod diff;
 pub mod doctor;
 pub mod error;
 pub mod file;

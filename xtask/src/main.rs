@@ -37,6 +37,8 @@ fn run(cli: Cli) -> Result<u8, Error> {
         Command::Doctor(args) => cmd::doctor::run(&args),
         Command::Bench(args) => cmd::bench::run(&args, &checkout),
         Command::Judge(args) => cmd::judge::run(&args, &checkout),
+        Command::Report(args) => cmd::report::run(&args, &checkout),
+        Command::Results(args) => cmd::results::run(&args, &checkout),
     }
 }
 

@@ -107,6 +107,7 @@ pub fn request(target: Option<&Target>, linux: Option<&LinuxArg>) -> Result<Requ
 struct Built {
     side: Side,
     commit: Oid,
+    patchset: String,
     kernel: Kernel,
 }
 
@@ -239,6 +240,7 @@ fn describe(built: &Built) -> SideInfo {
         compiler: built.kernel.compiler.clone(),
         config: built.kernel.config.display().to_string(),
         kernel_hash: built.kernel.hash.clone(),
+        patchset: Some(built.patchset.clone()),
     }
 }
 
@@ -252,7 +254,8 @@ fn build(
 ) -> Result<Built, Error> {
     let repository = Repository::open_bare(work.git())
         .with_context(|| format!("cannot open our repository {}", work.git().display()))?;
-    let commit = series::commit_side(&repository, base.commit, &series::load(patches)?)?;
+    let patches = series::load(patches)?;
+    let commit = series::commit_side(&repository, base.commit, &patches)?;
     let tree = repository.find_commit(commit).and_then(|commit| commit.tree()).context("a commit has no tree")?.id();
     let place = Place { src: work.src(), build: work.build(lab.variant), kernels: work.kernels(), logs: work.logs() };
     let spec = spec(&lab.checkout, target, lab.variant);
@@ -263,7 +266,7 @@ fn build(
         Ok(())
     };
     let kernel = kbuild::build(&place, &spec, side.name(), &tree.to_string(), put, &lab.progress)?;
-    Ok(Built { side: side.clone(), commit, kernel })
+    Ok(Built { side: side.clone(), commit, patchset: series::digest(&patches), kernel })
 }
 
 /// What decides how a target's kernels are built in this variant.

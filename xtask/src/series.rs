@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow};
 use git2::build::TreeUpdateBuilder;
 use git2::{Commit, ErrorCode, FileMode, ObjectType, Oid, Repository, Signature, Time, Tree};
+use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::patch::{self, Change, FileState, Fitted, Patch, PatchFit};
@@ -33,6 +34,15 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Patch>, Error> {
         patch::parse(path, &bytes).map_err(|error| Error::Apply(anyhow!(error)))
     };
     paths.iter().map(load).collect()
+}
+
+/// SHA-256 of the lines that are the SHA-256 of each patch's file, in order, as
+/// `sha256sum *.patch | cut -c-64 | sha256sum` gives it; empty without patches.
+#[must_use]
+pub fn digest(patches: &[Patch]) -> String {
+    let hex = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let lines: String = patches.iter().map(|patch| hex(&patch.bytes) + "\n").collect();
+    if lines.is_empty() { lines } else { hex(lines.as_bytes()) }
 }
 
 /// Applies the patches on `base`, one commit a patch, and returns the last one

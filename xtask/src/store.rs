@@ -15,7 +15,9 @@
 //! all: each is written beside its place and renamed. Folders are claimed by
 //! creating them, so that two runs at once never share one. Must not: judge.
 
+mod evidence;
 mod finished;
+mod history;
 mod info;
 mod read;
 mod reference;
@@ -31,7 +33,9 @@ use crate::outcome::Outcome;
 use crate::target::Target;
 use crate::transcript::Transcript;
 
+pub use evidence::{Boot, Evidence, Expectations, Waits, evidence};
 pub use finished::{Finished, unfinished};
+pub use history::{Stored, history, runs, stored};
 pub use info::{Host, RunInfo, SideInfo, Stopped, TargetInfo, revision};
 pub use read::{find, judge_again, read_info, read_transcript, stored_outcome};
 pub use reference::{Reference, read_references, reference, write_reference};

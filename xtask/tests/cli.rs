@@ -46,3 +46,20 @@ fn a_run_that_is_not_there_is_exit_4() {
 fn help_explains_the_exit_codes() {
     xtask(&["--help"]).success().stdout(predicate::str::contains("103  a kernel crashed or hung"));
 }
+
+#[test]
+fn the_committed_evidence_can_be_reported_and_compared() {
+    xtask(&["report", "reference/v6.1", "--format", "ktap"])
+        .success()
+        .stdout(predicate::str::starts_with("KTAP version 1\n1..1\n"));
+    xtask(&["results", "show", "reference"]).success().stdout(predicate::str::contains("v6.1 pass"));
+    xtask(&["results", "diff", "reference", "reference"]).success().stdout(predicate::str::contains(" persistent: "));
+    xtask(&["results", "diff", "reference", "reference/v6.1"]).code(125).stdout(predicate::str::contains("missing"));
+    xtask(&["report", "reference/v0.0"]).code(4).stdout("").stderr(predicate::str::contains("reference/v0.0"));
+}
+
+#[test]
+fn the_rule_for_noise_is_in_the_help() {
+    let rule = "more than 2 times the highest median of at least 3 earlier passed runs";
+    xtask(&["results", "diff", "--help"]).success().stdout(predicate::str::contains(rule));
+}

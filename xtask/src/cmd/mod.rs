@@ -6,6 +6,8 @@ pub mod doctor;
 pub mod judge;
 mod lab;
 pub mod matrix;
+pub mod report;
+pub mod results;
 pub mod series;
 pub mod test;
 

@@ -49,6 +49,11 @@ pub(super) fn with_target(target: &Target, side: &SideOutcome, plan: &Plan) -> V
     grouped(&side.side, differences).into_iter().chain(nothing_measured(side)).collect()
 }
 
+/// Of one cell that is no control.
+pub(super) fn one(target: &Target, side: &str, cell: &CellOutcome, plan: &Plan) -> Option<(Verdict, String)> {
+    expectation(target, side, cell, plan).map(|difference| (difference.verdict, difference.text))
+}
+
 pub(super) fn without_target(side: &SideOutcome) -> Vec<Reason> {
     let mixed = faults(side).filter(|cell| cell.state == CellState::Mixed);
     let disagree = |cell| Difference::new(Verdict::Inconclusive, cell, "has trials that disagree".to_owned());

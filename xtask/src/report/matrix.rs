@@ -8,11 +8,11 @@
 //! reasons, the worst first
 //! ```
 //!
-//! Owns: that table. Cells of one backing that show the same on every kernel share
-//! a row. Must not: print; the caller does.
+//! Owns: that table. Must not: print; the caller does.
 
 use comfy_table::{Cell, Color};
 
+use super::rows::{Row, merged, rows};
 use super::table::{self, Look};
 use super::{measured, place_of_wait};
 use crate::outcome::{CellOutcome, CellState, Outcome, TargetOutcome};
@@ -24,7 +24,7 @@ const STACK_FRAMES: usize = 3;
 #[must_use]
 pub fn render(outcome: &Outcome, look: Look) -> String {
     let mut text = format!("{}\n", table::headline(outcome, look));
-    let rows = merged(rows(outcome));
+    let rows = merged(rows(&outcome.targets));
     if !rows.is_empty() {
         text += &format!("\n{}", table::trimmed(&grid(outcome, &rows, look)));
     }
@@ -35,85 +35,14 @@ pub fn render(outcome: &Outcome, look: Look) -> String {
     text + &table::reasons(outcome, look)
 }
 
-/// One line of the table, before lines are merged.
-#[derive(Debug, Clone, PartialEq)]
-struct Row {
-    backing: String,
-    windows: Vec<u32>,
-    cells: Vec<String>,
-    probes: Vec<String>,
-    /// What each side of each target shows: states of the sides in order.
-    shown: Vec<Vec<Option<CellState>>>,
-}
-
-fn rows(outcome: &Outcome) -> Vec<Row> {
-    let mut rows: Vec<Row> = Vec::new();
-    let all = outcome.targets.iter().flat_map(|target| &target.sides).flat_map(|side| &side.cells);
-    for cell in all.filter(|cell| !cell.is_control()) {
-        let known =
-            |row: &Row| row.cells[0] == cell.cell && row.windows[0] == cell.window && row.probes[0] == cell.probe;
-        if rows.iter().any(known) {
-            continue;
-        }
-        rows.push(Row {
-            backing: cell.cell.split('.').next().unwrap_or(&cell.cell).to_owned(),
-            windows: vec![cell.window],
-            cells: vec![cell.cell.clone()],
-            probes: vec![cell.probe.clone()],
-            shown: outcome.targets.iter().map(|target| shown(target, cell)).collect(),
-        });
-    }
-    rows
-}
-
-fn shown(target: &TargetOutcome, cell: &CellOutcome) -> Vec<Option<CellState>> {
-    let state = |cell: &CellOutcome| cell.state;
-    target.sides.iter().map(|side| super::same_cell(side, cell).map(state)).collect()
-}
-
-/// Joins rows that show the same, one dimension at a time: probes, cells of a
-/// backing, windows. A row stays a product of all three.
-fn merged(rows: Vec<Row>) -> Vec<Row> {
-    let probes = joined(
-        rows,
-        |one, other| one.cells == other.cells && one.windows == other.windows,
-        |into, from| into.probes.extend(from.probes),
-    );
-    let cells = joined(
-        probes,
-        |one, other| one.probes == other.probes && one.windows == other.windows,
-        |into, from| into.cells.extend(from.cells),
-    );
-    joined(
-        cells,
-        |one, other| one.probes == other.probes && one.cells == other.cells,
-        |into, from| into.windows.extend(from.windows),
-    )
-}
-
-fn joined(rows: Vec<Row>, alike: impl Fn(&Row, &Row) -> bool, join: impl Fn(&mut Row, Row)) -> Vec<Row> {
-    let mut joined: Vec<Row> = Vec::new();
-    for row in rows {
-        let same = |other: &&mut Row| other.backing == row.backing && other.shown == row.shown && alike(other, &row);
-        match joined.iter_mut().find(same) {
-            Some(other) => join(other, row),
-            None => joined.push(row),
-        }
-    }
-    joined
-}
-
 fn grid(outcome: &Outcome, rows: &[Row], look: Look) -> comfy_table::Table {
     let mut grid = table::grid(look);
     let mut head = vec!["cells".to_owned(), "window".to_owned(), "probe".to_owned()];
     head.extend(outcome.targets.iter().map(|target| format!("{}\n{}", target.target, target.version)));
     grid.set_header(head);
     for row in rows {
-        let mut line = vec![
-            Cell::new(names(rows, row)),
-            Cell::new(row.windows.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
-            Cell::new(row.probes.join(", ")),
-        ];
+        let mut line =
+            vec![Cell::new(row.names(rows).join("\n")), Cell::new(row.windows()), Cell::new(row.probes.join(", "))];
         line.extend(row.shown.iter().map(|states| change(states)));
         grid.add_row(line);
     }
@@ -121,12 +50,6 @@ fn grid(outcome: &Outcome, rows: &[Row], look: Look) -> comfy_table::Table {
     line.extend(outcome.targets.iter().map(|target| Cell::new(longest(target))));
     grid.add_row(line);
     grid
-}
-
-/// `anon.*` if the row has all cells of its backing, else their names.
-fn names(rows: &[Row], row: &Row) -> String {
-    let alone = rows.iter().all(|other| other == row || other.backing != row.backing || other.cells == row.cells);
-    if alone && row.cells.len() > 1 { format!("{}.*", row.backing) } else { row.cells.join("\n") }
 }
 
 /// `held → released`.

@@ -13,6 +13,7 @@
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, TableComponent, presets};
 
+use super::holders::{self, Holder};
 use super::{measured, place_of_wait, same_cell};
 use crate::outcome::{CellOutcome, CellState, Outcome, SideOutcome, TargetOutcome};
 use crate::verdict::Verdict;
@@ -193,23 +194,10 @@ fn milliseconds(value: Option<f64>) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
-/// Each stack that held a lock, once, with the cells that it was seen in. Not those
-/// of the controls: who holds the lock there is known.
+/// Each stack that held a lock, once, with the cells that it was seen in.
 fn holders(target: &TargetOutcome) -> String {
-    let mut stacks: Vec<(&str, &[String], Vec<String>)> = Vec::new();
-    for side in &target.sides {
-        let held = |cell: &&CellOutcome| matches!(cell.state, CellState::Held | CellState::Mixed);
-        for cell in side.cells.iter().filter(held).filter(|cell| !cell.is_control()) {
-            let name = format!("{}@{}", cell.cell, cell.window);
-            match stacks.iter_mut().find(|(of, stack, _)| *of == side.side && *stack == cell.holder) {
-                Some((.., cells)) if cells.contains(&name) => {}
-                Some((.., cells)) => cells.push(name),
-                None => stacks.push((&side.side, &cell.holder, vec![name])),
-            }
-        }
-    }
     let mut text = String::new();
-    for (side, stack, cells) in stacks {
+    for Holder { side, stack, cells } in holders::holders(target) {
         text += &format!("\nheld on {side} ({}) by\n", cells.join(", "));
         for symbol in place_of_wait(stack, STACK_FRAMES) {
             text += &format!("    {symbol}\n");

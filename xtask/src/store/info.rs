@@ -88,6 +88,10 @@ pub struct SideInfo {
     pub config: String,
     /// Of the bootable image.
     pub kernel_hash: String,
+    /// Of its patches: SHA-256 of the lines that are the SHA-256 of each, in order;
+    /// empty without patches. A record of an earlier xtask does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patchset: Option<String>,
 }
 
 /// An error that ended a target.

@@ -15,7 +15,7 @@ use xtask::verdict::Verdict;
 
 use crate::builder::{both, checkout, claimed, each_sample, judged, plan, run_info, target};
 
-fn info(named: &Target, boots: &[(&str, Transcript)]) -> RunInfo {
+pub(crate) fn info(named: &Target, boots: &[(&str, Transcript)]) -> RunInfo {
     let side = |side: &str| SideInfo {
         side: side.to_owned(),
         commit: "0123456789012345678901234567890123456789".to_owned(),
@@ -23,6 +23,7 @@ fn info(named: &Target, boots: &[(&str, Transcript)]) -> RunInfo {
         compiler: "gcc 12.2.0".to_owned(),
         config: format!("{side}.config"),
         kernel_hash: "abc".to_owned(),
+        patchset: None,
     };
     let argv = ["xtask", "test", "v6.1", "--cell", "anon.* "].map(str::to_owned);
     let mut info = RunInfo::new(&argv, "tcg", Variant::Measure, &plan(&[]), None);
@@ -76,6 +77,20 @@ fn the_stored_expectations_count_and_not_todays() {
     let text = fs::read_to_string(&kept).unwrap().replace("baseline = \"held\"", "baseline = \"released\"");
     fs::write(&kept, text).unwrap();
     assert_eq!(store::judge_again(run.dir()).unwrap().verdict, Verdict::Invalid);
+}
+
+#[test]
+fn expectations_of_another_time_leave_what_the_run_told() {
+    let root = tempfile::tempdir().unwrap();
+    let (run, outcome) = record(root.path(), &both(&target("v6.1"), &plan(&[])));
+    let kept = run.dir().join("v6.1.target.toml");
+    let text = fs::read_to_string(&kept).unwrap();
+    fs::write(&kept, &text[..text.find("[[expect]]").unwrap()]).unwrap();
+    assert!(matches!(store::judge_again(run.dir()), Err(Error::Usage(_))));
+    let evidence = store::evidence(root.path(), None).unwrap();
+    assert_eq!((evidence.outcome, evidence.boots.len()), (outcome, 2));
+    fs::remove_file(run.dir().join("outcome.json")).unwrap();
+    assert_eq!(store::evidence(root.path(), None).unwrap_err().exit_code(), 2);
 }
 
 #[test]

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `cargo xtask results`: what is stored, and what changed.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::json;
+
+use super::print;
+use crate::cli::{DiffArgs, ListArgs, ResultsArgs, ResultsVerb, ShowArgs};
+use crate::diff;
+use crate::error::Error;
+use crate::report;
+use crate::report::list::Entry;
+use crate::report::table::Look;
+use crate::store::{self, Evidence};
+
+/// Dispatches.
+///
+/// # Errors
+/// There is no such run, or its record cannot be read.
+pub fn run(args: &ResultsArgs, checkout: &Path) -> Result<u8, Error> {
+    match &args.verb {
+        ResultsVerb::List(args) => list(args, checkout),
+        ResultsVerb::Show(args) => show(args, checkout),
+        ResultsVerb::Diff(args) => compare(args, checkout),
+    }
+}
+
+fn list(args: &ListArgs, checkout: &Path) -> Result<u8, Error> {
+    let entry = |dir: &std::path::PathBuf| {
+        let id = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Entry::new(&id, store::stored(dir))
+    };
+    let entries: Vec<Entry> = store::runs(checkout)?.iter().rev().map(entry).collect();
+    if args.json {
+        println!("{}", serde_json::to_string(&entries).context("cannot serialise the list")?);
+    } else {
+        print!("{}", report::list::render(&entries, Look::of_stdout()));
+    }
+    Ok(0)
+}
+
+fn show(args: &ShowArgs, checkout: &Path) -> Result<u8, Error> {
+    let Evidence { outcome, .. } = store::evidence(checkout, args.run.as_deref())?;
+    if !args.json && outcome.targets.len() > 1 {
+        print!("{}", report::matrix::render(&outcome, Look::of_stdout()));
+    } else {
+        print(&outcome, args.json)?;
+    }
+    Ok(0)
+}
+
+fn compare(args: &DiffArgs, checkout: &Path) -> Result<u8, Error> {
+    let before = store::evidence(checkout, Some(&args.before))?;
+    let after = store::evidence(checkout, args.after.as_deref())?;
+    let lines = diff::compare(&before, &after, &store::history(checkout)?);
+    let names = [&before, &after].map(name);
+    let exit = diff::exit_code(&lines);
+    if args.json {
+        let [before, after] = names;
+        let all = json!({ "schema": 1, "before": before, "after": after, "exit": exit, "lines": lines });
+        println!("{all}");
+    } else {
+        print!("{}", report::diff::render(&lines, names, Look::of_stdout()));
+    }
+    Ok(exit)
+}
+
+fn name(evidence: &Evidence) -> &str {
+    evidence.outcome.run.as_deref().unwrap_or(store::REFERENCE)
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! All runs that are recorded.
+//!
+//! Owns: which there are, and in which order. Must not: read the record of a boot.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::{INFO, OUTCOME, RUNS, RunInfo, read_info, stored_outcome};
+use crate::outcome::Outcome;
+
+/// One run as it was told when it ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    /// Its folder's name below results/runs, which begins with the time.
+    pub id: String,
+    /// How it was made.
+    pub info: RunInfo,
+    /// What it showed; `None` if it did not end.
+    pub outcome: Option<Outcome>,
+}
+
+/// The folders of all runs below `checkout`, oldest first.
+///
+/// # Errors
+/// The folder cannot be listed.
+pub fn runs(checkout: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let runs = checkout.join(RUNS);
+    let mut dirs = Vec::new();
+    if runs.exists() {
+        let list = || format!("cannot list {}", runs.display());
+        for entry in std::fs::read_dir(&runs).with_context(list)? {
+            dirs.push(entry.with_context(list)?.path());
+        }
+    }
+    dirs.retain(|dir| dir.join(INFO).is_file());
+    // Names begin with the time.
+    dirs.sort();
+    Ok(dirs)
+}
+
+/// What is stored in the folder of one run.
+///
+/// # Errors
+/// It cannot be read, or was written by a later xtask.
+pub fn stored(dir: &Path) -> anyhow::Result<Stored> {
+    let id = dir.file_name().context("a run's folder has no name")?.to_string_lossy().into_owned();
+    let outcome = if dir.join(OUTCOME).is_file() { Some(stored_outcome(dir)?) } else { None };
+    Ok(Stored { id, info: read_info(dir)?, outcome })
+}
+
+/// All runs that can be read, oldest first.
+///
+/// # Errors
+/// The folder cannot be listed.
+pub fn history(checkout: &Path) -> anyhow::Result<Vec<Stored>> {
+    Ok(runs(checkout)?.iter().filter_map(|dir| stored(dir).ok()).collect())
+}
