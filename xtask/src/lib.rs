@@ -12,6 +12,7 @@
 
 pub mod accel;
 pub mod bench;
+pub mod bisect;
 pub mod boot;
 pub mod cache;
 pub mod cli;
