@@ -15,6 +15,7 @@
 //! alone. Must not build, boot, write, or wait: that is the caller's part.
 
 pub mod evidence;
+mod flaky;
 pub mod graph;
 pub mod halve;
 pub mod history;
