@@ -21,6 +21,7 @@ pub mod confirm;
 pub mod driver;
 pub mod effect;
 pub mod evidence;
+mod flaky;
 pub mod graph;
 pub mod halve;
 pub mod history;

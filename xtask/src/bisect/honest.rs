@@ -6,7 +6,7 @@ use fixedbitset::FixedBitSet;
 
 use crate::bisect::evidence::{Seen, Tally, fresh, tallies};
 use crate::bisect::halve::{Choice, choose, estimate};
-use crate::bisect::sides::{Side, sides};
+use crate::bisect::sides::{Side, Sides, sides};
 use crate::bisect::step::{Case, Conflict, Open, Reason, Step};
 
 /// What to do next.
@@ -18,7 +18,8 @@ pub(crate) fn step(case: &Case<'_>) -> Step {
 fn search(case: &Case<'_>) -> Result<Step, Step> {
     let tally = tallies(case.graph.len(), case.seen);
     first_look(case, &tally)?;
-    let known = sides(case, &|item| certain(&tally, item))?;
+    let of = |item: usize| certain(&tally, item);
+    let known = sides(case, &of, &|item| of(item) == Side::Known(Seen::Bad))?;
     let candidates = left(case, &known)?;
     match choose(case.graph, &candidates, &known.skipped) {
         Choice::Only(item) => {
@@ -119,7 +120,7 @@ fn pending(case: &Case<'_>) -> usize {
 }
 
 /// Items that can be the culprit.
-fn left(case: &Case<'_>, known: &crate::bisect::sides::Sides) -> Result<FixedBitSet, Step> {
+fn left(case: &Case<'_>, known: &Sides) -> Result<FixedBitSet, Step> {
     let mut candidates = case.graph.ancestors(&known.bads[..1.min(known.bads.len())]);
     for &bad in &known.bads {
         candidates.intersect_with(&case.graph.ancestors(&[bad]));

@@ -28,27 +28,45 @@ pub(crate) struct Sides {
     pub(crate) goods: Vec<usize>,
     pub(crate) bads: Vec<usize>,
     pub(crate) skipped: FixedBitSet,
+    /// Look fixed, but their branches are older than the effect: on the old side.
+    pub(crate) older: Vec<usize>,
+    /// Their tests mean nothing for the search.
+    pub(crate) ignored: FixedBitSet,
+    /// How many other items' sides all this rests on.
+    pub(crate) asked: usize,
 }
 
-/// The sides of all tested items, or the test that they need first.
-pub(crate) fn sides(case: &Case<'_>, of: &dyn Fn(usize) -> Side) -> Result<Sides, Step> {
-    merge_bases(case, of)?;
-    let mut known = Sides { goods: case.goods.to_vec(), bads: case.bads.to_vec(), skipped: case.graph.none() };
-    let older = case.graph.ancestors(case.goods);
+/// The sides of all tested items, or the test that they need first. `of` says
+/// what an item's tests are sure of, `fixed` whether they say the new side at all.
+pub(crate) fn sides(case: &Case<'_>, of: &dyn Fn(usize) -> Side, fixed: &dyn Fn(usize) -> bool) -> Result<Sides, Step> {
+    let mut asked = merge_bases(case, of)?;
+    let fix = case.policy.direction == Direction::Fix;
+    let (goods, bads) = (case.goods.to_vec(), case.bads.to_vec());
+    let mut known =
+        Sides { goods, bads, skipped: case.graph.none(), older: Vec::new(), ignored: case.graph.none(), asked };
+    let before = case.graph.ancestors(case.goods);
     let mut tested = case.graph.none();
     case.seen.iter().filter(|seen| seen.item < case.graph.len()).for_each(|seen| tested.insert(seen.item));
-    for item in tested.ones() {
-        if case.goods.contains(&item) || case.bads.contains(&item) {
+    for item in tested.ones().filter(|item| !case.goods.contains(item) && !case.bads.contains(item)) {
+        if fix && before.contains(item) {
+            known.ignored.insert(item); // Asked only to judge another item by.
             continue;
         }
-        let side = of(item);
-        if case.policy.direction == Direction::Fix && older.contains(item) {
-            continue; // Asked only to judge another item by; it has its own meaning there.
+        let mut side = of(item);
+        if fix && fixed(item) {
+            match had_effect(case, of, item)? {
+                Before::Effect => {}
+                Before::Nothing => {
+                    asked += 1;
+                    known.older.push(item);
+                    side = Side::Known(Seen::Good);
+                }
+                Before::Unjudged => {
+                    known.ignored.insert(item);
+                    side = Side::Known(Seen::Skip);
+                }
+            }
         }
-        let side = match side {
-            Side::Known(Seen::Bad) if case.policy.direction == Direction::Fix => had_effect(case, of, item)?,
-            side => side,
-        };
         match side {
             Side::Unknown => {}
             Side::Both => return Err(Step::Contradiction(Conflict::BothSeen { item })),
@@ -57,13 +75,26 @@ pub(crate) fn sides(case: &Case<'_>, of: &dyn Fn(usize) -> Side) -> Result<Sides
             Side::Known(Seen::Skip) => known.skipped.insert(item),
         }
     }
-    Ok(known)
+    Ok(Sides { asked, ..known })
+}
+
+/// What was before an item that looks fixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// The effect: the item is fixed indeed.
+    Effect,
+    /// No effect yet: its branch is older, and holds no fix.
+    Nothing,
+    /// Nobody knows.
+    Unjudged,
 }
 
 /// A good end that the bad end does not contain says nothing about where their
 /// branches parted: that must be good itself.
-fn merge_bases(case: &Case<'_>, of: &dyn Fn(usize) -> Side) -> Result<(), Step> {
-    for (base, good) in parted(case.graph, case.goods, case.bads) {
+/// How many that were.
+fn merge_bases(case: &Case<'_>, of: &dyn Fn(usize) -> Side) -> Result<usize, Step> {
+    let bases = parted(case.graph, case.goods, case.bads);
+    for &(base, good) in &bases {
         match of(base) {
             Side::Known(Seen::Good) => {}
             Side::Known(Seen::Bad) => return Err(Step::Contradiction(Conflict::MergeBaseBad { base, good })),
@@ -72,7 +103,7 @@ fn merge_bases(case: &Case<'_>, of: &dyn Fn(usize) -> Side) -> Result<(), Step> 
             Side::Unknown => return Err(ask(case, base)),
         }
     }
-    Ok(())
+    Ok(bases.len())
 }
 
 /// Merge bases that must be good, each with the end that asks for it.
@@ -93,20 +124,20 @@ pub(crate) fn parted(graph: &Graph, goods: &[usize], bads: &[usize]) -> Vec<(usi
 
 /// `item` looks fixed. It is, if the effect was there before it. If its branch
 /// left before the effect came, then it holds no fix either: it is on the old side.
-fn had_effect(case: &Case<'_>, of: &dyn Fn(usize) -> Side, item: usize) -> Result<Side, Step> {
+fn had_effect(case: &Case<'_>, of: &dyn Fn(usize) -> Side, item: usize) -> Result<Before, Step> {
     let below = case.graph.ancestors(&[item]);
-    let broken = |at: usize| case.goods.contains(&at) || of(at) == Side::Known(Seen::Good);
+    let broken = |at: usize| at != item && (case.goods.contains(&at) || of(at) == Side::Known(Seen::Good));
     if below.ones().any(broken) {
-        return Ok(Side::Known(Seen::Bad));
+        return Ok(Before::Effect);
     }
     let mut bases: Vec<usize> = case.goods.iter().flat_map(|&good| case.graph.merge_bases(item, good)).collect();
     bases.sort_unstable();
     bases.dedup();
-    let mut answer = Side::Known(Seen::Skip);
+    let mut answer = Before::Unjudged;
     for base in bases {
         match of(base) {
             Side::Unknown => return Err(ask(case, base)),
-            Side::Known(Seen::Bad) => answer = Side::Known(Seen::Good),
+            Side::Known(Seen::Bad) => answer = Before::Nothing,
             Side::Known(_) | Side::Both => {}
         }
     }

@@ -9,6 +9,7 @@ use fixedbitset::FixedBitSet;
 use serde::Serialize;
 
 use crate::bisect::evidence::{Observation, Seen};
+use crate::bisect::flaky;
 use crate::bisect::graph::Graph;
 use crate::bisect::honest;
 use crate::bisect::policy::Policy;
@@ -162,7 +163,7 @@ pub fn step(graph: &Graph, goods: &[usize], bads: &[usize], seen: &[Observation]
         return Step::Contradiction(conflict);
     }
     let case = Case { graph, goods, bads, seen, policy };
-    honest::step(&case)
+    if policy.is_honest() { honest::step(&case) } else { flaky::step(&case) }
 }
 
 /// Everything that a step looks at.

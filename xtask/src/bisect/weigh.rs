@@ -53,9 +53,9 @@ fn carry(marks: &mut [Marks], parents: &[Vec<usize>], block: impl Iterator<Item 
             own[bit / 64] |= 1 << (bit % 64);
         }
     }
-    for at in 0..marks.len() {
+    for (at, of) in parents.iter().enumerate() {
         let (below, this) = marks.split_at_mut(at);
-        for &parent in &parents[at] {
+        for &parent in of {
             for (word, more) in this[0].iter_mut().zip(below[parent]) {
                 *word |= more;
             }
