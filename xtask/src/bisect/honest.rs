@@ -8,6 +8,7 @@ use crate::bisect::evidence::{Seen, Tally, fresh, tallies};
 use crate::bisect::halve::{Choice, choose, estimate};
 use crate::bisect::sides::{Side, Sides, sides};
 use crate::bisect::step::{Case, Conflict, Open, Reason, Step};
+use crate::bisect::weigh::contained;
 
 /// What to do next.
 pub(crate) fn step(case: &Case<'_>) -> Step {
@@ -21,23 +22,32 @@ fn search(case: &Case<'_>) -> Result<Step, Step> {
     let of = |item: usize| certain(&tally, item);
     let known = sides(case, &of, &|item| of(item) == Side::Known(Seen::Bad))?;
     let candidates = left(case, &known)?;
-    match choose(case.graph, &candidates, &known.skipped) {
+    let item = match choose(case.graph, &candidates, &known.skipped) {
         Choice::Only(item) => {
             recheck(case, item)?;
-            Ok(Step::Found { item, error_bound: 0.0, tests: fresh(case.seen) })
+            return Ok(Step::Found { item, error_bound: 0.0, tests: fresh(case.seen) });
         }
-        Choice::Stuck => Ok(open(candidates.ones().collect(), Open::Skipped)),
-        Choice::Item(item) => {
-            let count = candidates.count_ones(..);
-            budget(case, || candidates.ones().collect(), Some(estimate(count)))?;
-            Ok(Step::Test {
-                item,
-                reason: Reason::Search,
-                remaining: estimate(count) + pending(case),
-                candidates: count,
-            })
+        Choice::Item(item) => item,
+        Choice::Stuck => {
+            let beside = beside(case, &candidates, &known.skipped);
+            beside.ok_or_else(|| open(candidates.ones().collect(), Open::Skipped))?
         }
-    }
+    };
+    let count = candidates.count_ones(..);
+    budget(case, || candidates.ones().collect(), Some(estimate(count)))?;
+    Ok(Step::Test { item, reason: Reason::Search, remaining: estimate(count) + pending(case), candidates: count })
+}
+
+/// Where git gives up: no candidate can be tested, but a commit beside the last
+/// bad one may contain some of the candidates and not the others.
+fn beside(case: &Case<'_>, candidates: &FixedBitSet, skipped: &FixedBitSet) -> Option<usize> {
+    let range = case.range();
+    let items: Vec<usize> = candidates.ones().collect();
+    let sums = contained(case.graph, &range, &[(1.0, items.clone())]);
+    let all = items.len() as f64;
+    let divides = |&item: &usize| !skipped.contains(item) && sums[item] > 0.0 && sums[item] < all;
+    let outside = range.difference(candidates).filter(divides);
+    outside.min_by(|&a, &b| (2.0 * sums[a] - all).abs().total_cmp(&(2.0 * sums[b] - all).abs()))
 }
 
 /// What an item's tally says when no answer is ever wrong.
