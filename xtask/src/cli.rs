@@ -4,6 +4,7 @@
 //! Owns: names, defaults and help texts of all arguments. Must not: do anything
 //! with them; one file a subcommand in `cmd` does.
 
+mod bisect;
 mod series;
 
 use clap::{Args, Parser, Subcommand};
@@ -12,6 +13,7 @@ use selftests::plan::Stress;
 use crate::accel::AccelChoice;
 use crate::variant::Variant;
 
+pub use bisect::{BisectArgs, Find, ProbeName};
 pub use series::{CheckArgs, ExportArgs, ImportArgs, OnTree, RefreshArgs, SeriesArgs, SeriesVerb, VerifyArgs};
 
 /// The target that `test` takes if none is named.
@@ -56,6 +58,8 @@ pub enum Command {
     Matrix(MatrixArgs),
     /// Look after a series: verify, check, refresh, export, import
     Series(SeriesArgs),
+    /// Find the commit, patch or kernel that made others wait
+    Bisect(Box<BisectArgs>),
     /// Say what this machine lacks, and how to get it
     Doctor(DoctorArgs),
     /// Measure this tool's own budgets: builds, boots, overhead
