@@ -170,7 +170,7 @@ fn skipped_commits_cost_no_more_than_one_test_more_than_with_git() {
         all += 1;
         same += usize::from(tested == git.tested);
     }
-    assert!(same * 2 > all, "{same} of {all} take git's way");
+    assert!(same * 10 >= all * 9, "{same} of {all} take git's way");
 }
 
 #[test]
