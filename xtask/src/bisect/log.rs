@@ -82,6 +82,9 @@ impl Log {
         let mut log = Self { direction, paths: paths.to_vec(), ..Self::default() };
         let mut bad: Option<usize> = None;
         for item in order {
+            if found == Some(item) && tally[item].is_skipped() {
+                continue; // Git would not name a commit that it was told to skip.
+            }
             let side = match &new {
                 _ if history.bads.contains(&item) => Seen::Bad,
                 _ if history.goods.contains(&item) => Seen::Good,
@@ -98,12 +101,34 @@ impl Log {
             log.mark(history, item, side, counts(&tally[item], direction));
         }
         if let Some(item) = found {
-            if bad != Some(item) {
+            if bad.replace(item) != Some(item) {
                 log.mark(history, item, Seen::Bad, "inferred from the tests of the others".to_owned());
             }
             log.found = history.commits.get(item).map(|commit| (commit.id.to_string(), commit.subject.clone()));
         }
+        if let Some(bad) = bad {
+            log.merge_bases(history, bad);
+        }
         log
+    }
+
+    /// Git asks again, at the end of a replay, for each place where the branches
+    /// of good commits parted from the bad one's; they are good by the commits
+    /// above them.
+    fn merge_bases(&mut self, history: &History, bad: usize) {
+        let good = |mark: &&Mark| mark.seen == Seen::Good;
+        let marked: Vec<usize> = self
+            .marks
+            .iter()
+            .filter(good)
+            .filter_map(|mark| history.commits.iter().position(|commit| commit.id.to_string() == mark.id))
+            .collect();
+        let mut common = history.graph.ancestors(&marked);
+        common.intersect_with(&history.graph.ancestors(&[bad]));
+        for base in history.graph.newest(&common).into_iter().filter(|base| !marked.contains(base)) {
+            self.marks.retain(|mark| history.commits[base].id.to_string() != mark.id);
+            self.mark(history, base, Seen::Good, "contained in commits that are marked so".to_owned());
+        }
     }
 
     fn mark(&mut self, history: &History, item: usize, seen: Seen, note: String) {

@@ -99,6 +99,12 @@ pub enum Conflict {
         /// That end.
         item: usize,
     },
+    /// An end is not in the graph.
+    #[error("the end {item} is no item of the set")]
+    NoSuchItem {
+        /// That end.
+        item: usize,
+    },
     /// The ends do not span a range.
     #[error("the bad end is the good end {good}, or older: nothing lies between them")]
     NoRange {
@@ -204,6 +210,12 @@ impl<'a> Case<'a> {
 
 /// The ends span a range, or why not.
 fn ends(graph: &Graph, goods: &[usize], bads: &[usize]) -> Result<(), Conflict> {
+    if let Some(&item) = goods.iter().chain(bads).find(|&&item| item >= graph.len()) {
+        return Err(Conflict::NoSuchItem { item });
+    }
+    if bads.is_empty() {
+        return Err(Conflict::NoCommonCulprit { items: Vec::new() });
+    }
     for &good in goods {
         let older = graph.ancestors(&[good]);
         if bads.iter().all(|&bad| older.contains(bad)) {

@@ -193,7 +193,7 @@ fn a_drift_is_noticed_before_the_answer() {
     let mut searched = 0;
     let mut oracle = |item| {
         searched += usize::from(item != 0 && item != 15);
-        // From the twentieth test on, everything is bad.
+        // After some search, the good end looks bad.
         if searched > 5 && item == 0 { Seen::Bad } else { truth(item) }
     };
     let (end, seen) = search(&graph, (&[0], &[15]), &policy, &mut oracle);
@@ -201,7 +201,7 @@ fn a_drift_is_noticed_before_the_answer() {
 }
 
 #[test]
-fn an_oracle_that_errs_more_often_than_stated_is_noticed_or_stays_open() {
+fn an_oracle_that_errs_far_more_often_than_stated_is_mostly_noticed() {
     let (mut named, mut wrong) = (0, 0);
     for seed in 0..200 {
         let mut random = Random::new(seed + 1);
@@ -215,17 +215,21 @@ fn an_oracle_that_errs_more_often_than_stated_is_noticed_or_stays_open() {
         wrong += usize::from(found(&end).is_ok_and(|item| item != culprit));
     }
     println!("named {named}, wrong {wrong} of 200");
-    assert!(wrong < 40, "{wrong} of {named} named are wrong");
+    // The rates are the caller's word; half of such lies at least must not get through.
+    assert!(named < 70, "{named} named, {wrong} of them wrong");
 }
 
 #[test]
 fn an_inherited_answer_says_that_two_items_are_alike() {
     let graph = Graph::linear(9);
     let truth = honest(&graph, 6);
-    let mut seen = vec![Observation::inherited(5, Seen::Bad, 4), Observation::inherited(4, Seen::Bad, 3)];
+    let mut seen = vec![Observation::inherited(5, Seen::Good, 4), Observation::inherited(4, Seen::Good, 3)];
     for _ in 0..500 {
         match step(&graph, &[0], &[8], &seen, &trusting(0.2, 0.2)) {
-            Step::Test { item, .. } => seen.push(Observation::fresh(item, truth(item))),
+            Step::Test { item, .. } => {
+                assert!(item != 4 && item != 5, "{item} is known to be like 3");
+                seen.push(Observation::fresh(item, truth(item)));
+            }
             Step::Found { item, .. } => {
                 assert_eq!(item, 6);
                 return;

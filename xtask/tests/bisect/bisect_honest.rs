@@ -54,6 +54,29 @@ fn ends_that_span_nothing_are_said() {
 }
 
 #[test]
+fn ends_that_are_no_items_are_said_and_not_a_panic() {
+    let line = Graph::linear(4);
+    for policy in [trusting(), Policy::flaky(0.1, 0.1), Policy::flaky(f64::NAN, 0.1)] {
+        let end = step(&line, &[9], &[3], &[], &policy);
+        assert_eq!(end, Step::Contradiction(Conflict::NoSuchItem { item: 9 }));
+        let end = step(&line, &[0], &[], &[], &policy);
+        assert_eq!(end, Step::Contradiction(Conflict::NoCommonCulprit { items: vec![] }));
+        let strange = [Observation::fresh(7, Seen::Bad), Observation::inherited(2, Seen::Good, 99)];
+        assert!(!matches!(step(&line, &[0], &[3], &strange, &policy), Step::Contradiction(_)));
+    }
+}
+
+#[test]
+fn a_step_is_written_as_one_flat_record() {
+    let text = |step: &Step| serde_json::to_string(step).unwrap();
+    let line = Graph::linear(4);
+    let first = step(&line, &[0], &[3], &[], &trusting());
+    assert_eq!(text(&first), r#"{"step":"test","item":2,"reason":"search","remaining":2,"candidates":3}"#);
+    let wrong = Step::Contradiction(Conflict::Drift { item: 3 });
+    assert_eq!(text(&wrong), r#"{"step":"contradiction","conflict":"drift","item":3}"#);
+}
+
+#[test]
 fn an_oracle_that_inverts_is_noticed_at_the_first_end() {
     let graph = Graph::linear(9);
     let truth = honest(&graph, 4);

@@ -112,7 +112,7 @@ fn what_is_no_log_is_refused_with_its_line() {
 
 #[test]
 fn a_culprit_that_was_never_tested_is_said_to_be_inferred() {
-    // 1 cannot be the merge's fault: both branches on top of it are bad.
+    // 1 cannot be tested, but both branches on top of it are bad.
     let parents = vec![vec![], vec![0], vec![1], vec![1], vec![2, 3]];
     let repo = Repo::new(&parents);
     let history = read(&repo, 4);
