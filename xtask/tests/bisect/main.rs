@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The bisection's core on synthetic histories, against brute force and git.
+//! The bisection on synthetic histories: its core against brute force and git, its
+//! shell with an oracle made of a table.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
@@ -9,4 +10,6 @@ mod bisect_history;
 mod bisect_honest;
 mod bisect_log;
 mod bisect_quantity;
+mod clone;
+mod shell;
 mod support;
