@@ -65,8 +65,9 @@ pub fn needed(items: &Items, culprit: usize) -> Vec<What> {
     let parents = items.graph.parents(culprit).iter().map(|&item| What::Item { item });
     let mut all: Vec<What> = parents.collect();
     all.push(What::Clean { item: culprit });
+    // A release cannot be taken back, and hunks are taken back in the search itself.
     if let Some(&tip) = items.bads.first()
-        && !matches!(items.kind, Kind::Releases)
+        && !matches!(items.kind, Kind::Releases | Kind::Hunks)
         && tip != culprit
     {
         all.push(What::Reverted { tip, culprit });

@@ -5,6 +5,7 @@
 //! ones. One file each says where they come from. Must not: build or test.
 
 pub mod commits;
+pub mod configs;
 pub mod releases;
 pub mod series;
 

@@ -89,8 +89,8 @@ pub struct Kernels<'a> {
     pub wanted: Wanted,
     /// The bisection's folder.
     pub dir: PathBuf,
-    /// The newest item without another one, where that is no matter of patches.
-    pub without: Option<Box<dyn Fn(usize, usize) -> Recipe + 'a>>,
+    /// By item: the newest one without it, where that is no matter of patches.
+    pub without: Vec<Recipe>,
     /// What was answered about items so far.
     known: BTreeMap<usize, Answer>,
     /// What their sources were, as far as they were made in this process.
@@ -164,7 +164,7 @@ impl<'a> Kernels<'a> {
     ) -> Self {
         let known = earlier.into_iter().collect();
         let dir = dir.to_owned();
-        Self { bench, recipes, wanted, dir, without: None, known, sources: BTreeMap::new() }
+        Self { bench, recipes, wanted, dir, without: Vec::new(), known, sources: BTreeMap::new() }
     }
 
     /// As it was answered, but for what only holds for this one.
@@ -184,8 +184,8 @@ impl<'a> Kernels<'a> {
     }
 
     fn reverted(&mut self, tip: usize, culprit: usize) -> Result<Option<Source>, Error> {
-        if let Some(without) = &self.without {
-            return source::make(self.bench, &without(tip, culprit)).map(Some);
+        if let Some(without) = self.without.get(culprit) {
+            return source::make(self.bench, without).map(Some);
         }
         let (tip, culprit) = (self.source(tip)?, self.source(culprit)?);
         source::revert(self.bench, &tip, &culprit)
@@ -275,7 +275,6 @@ impl<'a> Kernels<'a> {
             append: &bench.append,
         };
         let transcript = boot::boot(&order, &dir, &bench.progress)?;
-        // The same for every boot, and 2 MB each; replay.sh wants it where it is only as long as somebody replays.
         let text = serde_json::to_vec(&transcript).context("cannot encode a transcript")?;
         file::write(&dir.join("transcript.json"), &text)?;
         measure::same_kernel(&transcript, kernel)?;

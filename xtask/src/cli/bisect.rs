@@ -43,6 +43,13 @@ pub struct BisectArgs {
     #[arg(long, value_name = "FROM..TO", conflicts_with = "linux")]
     pub releases: Option<String>,
 
+    /// Which Kconfig symbol, of those in which two configurations differ: .config files or fragments, of --linux or v6.1
+    ///
+    /// GOOD is one with which nobody waits. What a measurement needs is added to both. The order of the search is that of
+    /// the newer one's file.
+    #[arg(long, value_names = ["GOOD", "BAD"], num_args = 2, conflicts_with_all = ["good", "bad", "series", "releases"])]
+    pub config: Vec<PathBuf>,
+
     /// What is looked for: who brought the effect, or who mended it [default: break; fix with --series]
     #[arg(long, value_name = "WHAT", value_enum)]
     pub find: Option<Find>,
@@ -239,6 +246,8 @@ mod tests {
         assert!(parse(&["--series", "v6.1", "--releases", "v6.1..v7.3"]).is_err());
         assert!(parse(&["--good", "a"]).is_err());
         assert!(parse(&["--linux", "/l", "--metric", "wait.max"]).is_err());
+        assert!(parse(&["--config", "a"]).is_err());
+        assert_eq!(parse(&["--config", "a", "b", "--linux", "/l"]).unwrap().config.len(), 2);
         assert_eq!(parse(&["--resume"]).unwrap().resume.as_deref(), Some(""));
         assert_eq!(parse(&["--resume=x"]).unwrap().resume.as_deref(), Some("x"));
     }

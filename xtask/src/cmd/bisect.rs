@@ -113,12 +113,13 @@ fn resume(now: &BisectArgs, wanted: &str, checkout: &Path) -> Result<u8, Error> 
 }
 
 fn search(args: &BisectArgs, bench: &Bench, subject: Subject, journal: &mut Journal) -> Result<Report, Error> {
-    let Subject { items, recipes, .. } = subject;
+    let Subject { items, recipes, without, .. } = subject;
     let metric = args.metric.zip(args.threshold).map(|(quantity, threshold)| Metric { quantity, threshold });
     let wanted = Wanted { probes: args.probe.iter().map(|name| name.probe()).collect(), metric };
     let dir = journal.dir().to_owned();
     let earlier: Vec<_> = journal.tests().filter_map(|test| Some((plain(test)?, test.answer.clone()))).collect();
     let mut oracle = Kernels::new(bench, recipes, wanted, &dir, earlier);
+    oracle.without = without;
     let limits = Limits { budget: args.budget, confirm: !args.no_confirm, ..Limits::default() };
     let (progress, log) = (&bench.progress, &report::log as &dyn Fn(&Items, &Journal, Option<usize>) -> String);
     let end = Driver { items: &items, journal, oracle: &mut oracle, progress, limits, log }.run()?;

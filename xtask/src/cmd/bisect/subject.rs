@@ -6,33 +6,42 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 
 use super::direction;
-use crate::bisect::evidence::Observation;
+use crate::bisect::evidence::{Direction, Observation, Seen};
 use crate::bisect::items::commits::{self, Ends};
+use crate::bisect::items::configs::{Values, between};
 use crate::bisect::items::{Items, releases, series as prefixes};
 use crate::bisect::kernels::Recipe;
 use crate::bisect::log::Log;
-use crate::cli::BisectArgs;
+use crate::cache::Cache;
+use crate::cli::{BisectArgs, DEFAULT_TARGET};
 use crate::error::Error;
+use crate::file;
 use crate::measure;
 use crate::series;
 use crate::source::{LinuxArg, Request};
 use crate::target::Target;
+use crate::variant::Variant;
 
 /// What is searched.
 pub(super) struct Subject {
     pub(super) items: Items,
     pub(super) recipes: Vec<Recipe>,
+    /// By item: the newest without it, where that is no matter of patches.
+    pub(super) without: Vec<Recipe>,
     /// Answers of a log.
     pub(super) replayed: Vec<Observation>,
 }
 
 /// What the arguments ask for.
 pub(super) fn of(args: &BisectArgs, checkout: &Path) -> Result<Subject, Error> {
+    if let [good, bad] = &args.config[..] {
+        return configurations(args, good, bad, checkout);
+    }
     match (&args.linux, &args.series, &args.releases) {
         (Some(linux), ..) => history(args, linux),
         (_, Some(name), _) => of_series(args, &Target::load(&checkout.join("patches"), name)?),
         (.., Some(range)) => of_releases(range, checkout),
-        _ => Err(Error::Usage(anyhow!("needed is one of --linux, --series, --releases and --resume"))),
+        _ => Err(Error::Usage(anyhow!("needed is one of --linux, --series, --releases, --config and --resume"))),
     }
 }
 
@@ -45,8 +54,8 @@ fn history(args: &BisectArgs, linux: &Path) -> Result<Subject, Error> {
     if let Some(log) = &log {
         let (old, new) = log_ends(log);
         let (theirs_good, theirs_bad) = match direction {
-            crate::bisect::evidence::Direction::Break => (old, new),
-            crate::bisect::evidence::Direction::Fix => (new, old),
+            Direction::Break => (old, new),
+            Direction::Fix => (new, old),
         };
         if good.is_empty() {
             good = theirs_good;
@@ -68,7 +77,43 @@ fn history(args: &BisectArgs, linux: &Path) -> Result<Subject, Error> {
         fragments: Vec::new(),
     };
     let recipes = items.list.iter().map(|item| recipe(&item.id)).collect();
-    Ok(Subject { items, recipes, replayed })
+    Ok(Subject { items, recipes, without: Vec::new(), replayed })
+}
+
+/// The symbols in which two configurations differ.
+fn configurations(args: &BisectArgs, good: &Path, bad: &Path, checkout: &Path) -> Result<Subject, Error> {
+    let read = |path: &Path| {
+        let text = std::fs::read_to_string(path).with_context(|| format!("--config: cannot read {}", path.display()));
+        text.map(|text| Values::parse(&text)).map_err(Error::Usage)
+    };
+    let target = Target::load(&checkout.join("patches"), DEFAULT_TARGET)?;
+    let linux = args.linux.clone().map(|path| LinuxArg { path, rev: None });
+    let request = measure::request(Some(&target), linux.as_ref())?;
+    let mut own = String::new();
+    for fragment in measure::spec(checkout, &target, Variant::Measure).fragments {
+        own += &std::fs::read_to_string(&fragment).with_context(|| format!("cannot read {}", fragment.display()))?;
+    }
+    let (old, new) = match direction(args) {
+        Direction::Break => (read(good)?, read(bad)?),
+        Direction::Fix => (read(bad)?, read(good)?),
+    };
+    let same = || Error::NothingSelected(anyhow!("--config: {} and {} do not differ", good.display(), bad.display()));
+    let between = between(&old, &new, &Values::parse(&own)).ok_or_else(same)?;
+    let last = between.items.list.last().map_or("", |item| &item.id);
+    // kbuild wants files; they are the same for the same two configurations.
+    let folder = Cache::open()?.root.join("bisect-configs").join(last);
+    file::make_dir(&folder)?;
+    let recipe = |name: String, text: &String| -> Result<Recipe, Error> {
+        let path = folder.join(name);
+        file::write(&path, text.as_bytes())?;
+        let (request, target) = (request.clone(), args.linux.is_none().then(|| target.clone()));
+        Ok(Recipe { request, patches: Vec::new(), target, fragments: vec![path] })
+    };
+    let all = between.fragments.iter().enumerate().map(|(at, text)| recipe(format!("{at}.config"), text));
+    let recipes = all.collect::<Result<_, _>>()?;
+    let all = between.without.iter().enumerate().map(|(at, text)| recipe(format!("without-{at}.config"), text));
+    let without = all.collect::<Result<_, _>>()?;
+    Ok(Subject { items: between.items, recipes, without, replayed: Vec::new() })
 }
 
 fn read_log(path: &Path) -> Result<Log, Error> {
@@ -82,7 +127,7 @@ fn read_log(path: &Path) -> Result<Log, Error> {
 fn log_ends(log: &Log) -> (Vec<String>, Vec<String>) {
     let first = |seen| log.marks.iter().find(|mark| mark.seen == seen).map(|mark| mark.id.clone());
     let of = |seen| first(seen).into_iter().collect();
-    (of(crate::bisect::evidence::Seen::Good), of(crate::bisect::evidence::Seen::Bad))
+    (of(Seen::Good), of(Seen::Bad))
 }
 
 fn of_series(args: &BisectArgs, target: &Target) -> Result<Subject, Error> {
@@ -93,7 +138,7 @@ fn of_series(args: &BisectArgs, target: &Target) -> Result<Subject, Error> {
     let Some(number) = args.patch else {
         let items = prefixes::patches(&target.name, &patches);
         let recipes = (0..=patches.len()).map(|count| recipe(patches[..count].to_vec())).collect();
-        return Ok(Subject { items, recipes, replayed: Vec::new() });
+        return Ok(Subject { items, recipes, without: Vec::new(), replayed: Vec::new() });
     };
     let Some(patch) = number.checked_sub(1).and_then(|at| patches.get(at)) else {
         let (name, count) = (&target.name, patches.len());
@@ -104,7 +149,7 @@ fn of_series(args: &BisectArgs, target: &Target) -> Result<Subject, Error> {
     // Without any hunk there is no patch.
     let with = |(count, part)| recipe(before.iter().cloned().chain(Some(part).filter(|_| count > 0)).collect());
     let recipes = parts.into_iter().enumerate().map(with).collect();
-    Ok(Subject { items, recipes, replayed: Vec::new() })
+    Ok(Subject { items, recipes, without: Vec::new(), replayed: Vec::new() })
 }
 
 fn of_releases(range: &str, checkout: &Path) -> Result<Subject, Error> {
@@ -117,5 +162,5 @@ fn of_releases(range: &str, checkout: &Path) -> Result<Subject, Error> {
         Ok(Recipe { request, patches: Vec::new(), target: Some(target), fragments: Vec::new() })
     };
     let recipes = targets.into_iter().map(recipe).collect::<Result<_, _>>()?;
-    Ok(Subject { items, recipes, replayed: Vec::new() })
+    Ok(Subject { items, recipes, without: Vec::new(), replayed: Vec::new() })
 }
