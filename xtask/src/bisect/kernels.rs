@@ -129,7 +129,7 @@ impl Oracle for Kernels<'_> {
             }
             built => built?,
         };
-        let build = started.elapsed().as_secs_f64();
+        let build = built.seconds;
         if let Some(item) = item {
             self.note_files(item, &built)?;
         }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::bisect::confirm::{Confirmation, Standing};
 use crate::bisect::driver::{End, effect_word};
-use crate::bisect::evidence::{Direction, Seen, Tally};
+use crate::bisect::evidence::{Direction, Observation, Seen, Tally};
 use crate::bisect::items::{Items, Kind};
 use crate::bisect::journal::{Journal, Phase, Test};
 use crate::bisect::log::{Log, Mark};
@@ -130,7 +130,11 @@ impl Report {
             Named { item, id: of.id, name: of.name }
         };
         let (mut evidence, mut skipped) = (Tally::default(), Vec::new());
-        journal.observations().iter().for_each(|seen| evidence.add(seen));
+        // In the user's words: `bad` has the effect, whatever is looked for.
+        let direction = journal.header.direction();
+        for seen in journal.observations() {
+            evidence.add(&Observation { seen: direction.fold(seen.seen), ..seen });
+        }
         for test in journal.tests().filter(|test| test.seen == Seen::Skip && test.phase == Phase::Search) {
             let Some(item) = test.what.item() else { continue };
             skipped.push(Skipped { item: named(item), kind: test.answer.unjudged, why: test.answer.why.clone() });
@@ -165,7 +169,12 @@ impl Report {
             End::Undecided { candidates, error_bound, why, wanted } => {
                 (report.verdict, report.error_bound) = ("undecided", *error_bound);
                 report.candidates = candidates.iter().map(|&item| named(item)).collect();
-                report.why = Some(open(*why, *wanted));
+                report.why = Some(match (items.kind, why) {
+                    (Kind::Hunks, Open::Skipped) => {
+                        "these hunks need each other: none of them builds without the next".to_owned()
+                    }
+                    _ => open(*why, *wanted),
+                });
             }
             End::Contradiction(conflict) => {
                 (report.verdict, report.why) = ("contradiction", Some(explain(items, journal, conflict)));

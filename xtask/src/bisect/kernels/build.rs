@@ -30,11 +30,14 @@ pub(super) struct Built {
     pub(super) sections: Option<String>,
     /// What the build has read; `None` if it was built before.
     pub(super) files: Option<BTreeSet<String>>,
+    /// What it took, without waiting for others in the work area.
+    pub(super) seconds: f64,
 }
 
 /// Builds, or finds the kernel that was built before. `clean` compiles all of it anew.
 pub(super) fn build(bench: &Bench, source: &Source, clean: bool) -> Result<Built, Error> {
     let work = bench.cache.work(&source.key, &bench.progress)?;
+    let started = std::time::Instant::now();
     let repo = Repository::open_bare(work.git()).context("cannot open the repository of ours")?;
     let tree = repo.find_commit(source.commit).and_then(|commit| commit.tree()).context("a commit has no tree")?.id();
     let variant = Variant::Measure;
@@ -67,14 +70,14 @@ pub(super) fn build(bench: &Bench, source: &Source, clean: bool) -> Result<Built
             std::fs::copy(&*from, kept.join(name)).with_context(|| format!("cannot copy {}", from.display()))?;
             *from = kept.join(name);
         }
-        return Ok(Built { kernel, sections, files });
+        return Ok(Built { kernel, sections, files, seconds: started.elapsed().as_secs_f64() });
     }
     let note = kernel.image.with_file_name(SECTIONS);
     match &sections {
         Some(digest) => file::write(&note, digest.as_bytes())?,
         None => sections = std::fs::read_to_string(&note).ok(),
     }
-    Ok(Built { kernel, sections, files })
+    Ok(Built { kernel, sections, files, seconds: started.elapsed().as_secs_f64() })
 }
 
 fn spec(bench: &Bench, source: &Source) -> BuildSpec {
