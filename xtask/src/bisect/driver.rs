@@ -248,12 +248,16 @@ impl Driver<'_> {
     fn eta(&self, phase: Phase, remaining: usize) -> Option<f64> {
         let step = self.typical()?;
         let search = step * remaining as f64;
-        if phase == Phase::Confirm || !self.limits.confirm {
+        if !self.limits.confirm {
             return Some(search);
         }
-        // A clean build, then about two boots of kernels that are nearly there.
+        // What has been the longest was the most that was compiled at once.
+        let clean_is_done = self.journal.tests().any(|test| matches!(test.what, What::Clean { .. }));
         let longest = self.journal.tests().map(|test| test.wall).fold(0.0, f64::max);
-        Some(search + longest + 2.0 * step)
+        let clean = if clean_is_done { 0.0 } else { longest };
+        // In the search: the confirmation, of which two boots are of kernels that are nearly there.
+        let confirm = if phase == Phase::Search { 2.0 * step } else { 0.0 };
+        Some(search + clean + confirm)
     }
 
     fn told(&self, test: &Test, remaining: usize) {
