@@ -18,7 +18,7 @@ use crate::bisect::confirm::{self, Confirmation};
 use crate::bisect::evidence::Seen;
 use crate::bisect::items::Items;
 use crate::bisect::journal::{Event, Journal, Phase, Test, word};
-use crate::bisect::oracle::{Answer, Ask, Oracle, What};
+use crate::bisect::oracle::{Answer, Ask, Oracle, Unjudged, What};
 use crate::bisect::step::{Conflict, Open, Reason, Step, step};
 use crate::error::Error;
 use crate::interrupt;
@@ -232,31 +232,41 @@ impl Driver<'_> {
         Err(Stop::Paused(format!("the budget of {} s is used up", budget.as_secs())))
     }
 
-    /// Seconds that a test takes: the median of those that ran. The first is left
-    /// out as soon as there are others, since it compiles everything.
+    /// Seconds that a test takes for which something is compiled: the median. The
+    /// first is left out as soon as there are others, since it compiles everything.
     fn typical(&self) -> Option<f64> {
-        let ran = self.journal.tests().filter(|test| test.answer.inherited.is_none() && is_step(test.what));
-        let mut walls: Vec<f64> = ran.map(|test| test.wall).collect();
+        let compiled = |test: &&Test| {
+            let rebuilt = test.answer.kernel.as_ref().is_some_and(|kernel| kernel.rebuilt);
+            !matches!(test.what, What::Clean { .. }) && (rebuilt || test.answer.unjudged == Some(Unjudged::Build))
+        };
+        let mut walls: Vec<f64> = self.journal.tests().filter(compiled).map(|test| test.wall).collect();
         if walls.len() > 1 {
             walls.remove(0);
         }
-        walls.sort_by(f64::total_cmp);
-        walls.get(walls.len() / 2).copied()
+        let walls = if walls.is_empty() { self.journal.tests().map(|test| test.wall).collect() } else { walls };
+        median(walls)
     }
 
     /// Seconds that all the rest will take; `None` before anything was measured.
     fn eta(&self, phase: Phase, remaining: usize) -> Option<f64> {
         let step = self.typical()?;
-        let search = step * remaining as f64;
+        let booted = self.journal.tests().map(|test| test.answer.seconds).filter(|seconds| seconds.boot > 0.0);
+        let boot = median(booted.map(|seconds| seconds.boot + seconds.test).collect()).unwrap_or(step);
+        // The ends, which are looked at once more, are kept kernels.
+        let ends = self.items.goods.len() + self.items.bads.len();
+        let policy = self.journal.header.policy;
+        let again = if phase == Phase::Search && policy.endpoints.last() { ends.min(remaining) } else { 0 };
+        let search = step * (remaining - again) as f64 + boot * again as f64;
         if !self.limits.confirm {
             return Some(search);
         }
-        // What has been the longest was the most that was compiled at once.
+        // What has been the longest was the most that was compiled at once; a kernel is
+        // more than a few times what one change of it compiles.
         let clean_is_done = self.journal.tests().any(|test| matches!(test.what, What::Clean { .. }));
-        let longest = self.journal.tests().map(|test| test.wall).fold(0.0, f64::max);
+        let longest = self.journal.tests().map(|test| test.wall).fold(4.0 * step, f64::max);
         let clean = if clean_is_done { 0.0 } else { longest };
-        // In the search: the confirmation, of which two boots are of kernels that are nearly there.
-        let confirm = if phase == Phase::Search { 2.0 * step } else { 0.0 };
+        // The culprit's parent is a kept kernel, the newest without it is not.
+        let confirm = if phase == Phase::Search { boot + step } else { 0.0 };
         Some(search + clean + confirm)
     }
 
@@ -275,9 +285,9 @@ impl Driver<'_> {
     }
 }
 
-/// Does it tell how long a further step takes?
-fn is_step(what: What) -> bool {
-    !matches!(what, What::Clean { .. })
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
 
 /// `good`, `bad` or `skip`, as the user means them: `bad` has the effect.

@@ -13,7 +13,7 @@ use crate::bisect::effect::Quantity;
 use crate::variant::Variant;
 
 /// Trials of a cell in a boot that only has to say held or released.
-const TRIALS: u32 = 3;
+const TRIALS: u32 = 2;
 
 /// `cargo xtask bisect`.
 #[derive(Debug, Clone, Args)]

@@ -47,7 +47,9 @@ impl Report {
                     "refused" => ", which is REFUSED: it changes no compiled code",
                     _ => ", which is NOT CONFIRMED",
                 };
-                format!("{did} is the {noun} {id}{}{doubt}", culprit.name)
+                // A patch is named with its number, which says already what it is.
+                let noun = if self.kind == Kind::Patches { String::new() } else { format!("the {noun} ") };
+                format!("{did} is {noun}{id}{}{doubt}", culprit.name)
             }
             (None, verdict) => format!("{verdict}: {}", self.why.as_deref().unwrap_or("for no stated reason")),
         }
