@@ -157,7 +157,7 @@ impl Report {
             before: Vec::new(),
             after: Vec::new(),
             steps: journal.tests().map(|test| told(items, test)).collect(),
-            wall: journal.tests().map(|test| test.wall).sum(),
+            wall: journal.tests().map(|test| test.wall).fold(0.0, |all, wall| all + wall),
             reproduce: shell_words::join(["cargo", "xtask"].into_iter().chain(words)),
             log: log(items, journal, None),
         };
