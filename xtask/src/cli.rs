@@ -4,6 +4,7 @@
 //! Owns: names, defaults and help texts of all arguments. Must not: do anything
 //! with them; one file a subcommand in `cmd` does.
 
+mod bisect;
 mod report;
 mod series;
 
@@ -13,6 +14,7 @@ use selftests::plan::Stress;
 use crate::accel::AccelChoice;
 use crate::variant::Variant;
 
+pub use bisect::{BisectArgs, Find, ProbeName};
 pub use report::{DiffArgs, Format, ListArgs, ReportArgs, ResultsArgs, ResultsVerb, ShowArgs};
 pub use series::{CheckArgs, ExportArgs, ImportArgs, OnTree, RefreshArgs, SeriesArgs, SeriesVerb, VerifyArgs};
 
@@ -58,6 +60,8 @@ pub enum Command {
     Matrix(MatrixArgs),
     /// Look after a series: verify, check, refresh, export, import
     Series(SeriesArgs),
+    /// Find the commit, patch or kernel that made others wait
+    Bisect(Box<BisectArgs>),
     /// Say what this machine lacks, and how to get it
     Doctor(DoctorArgs),
     /// Measure this tool's own budgets: builds, boots, overhead

@@ -8,10 +8,11 @@
 //! One noun a file, one function an arrow. The core takes values and returns
 //! values (`patch`, `kconfig`, `qemu`, `console`, `judge`, `stats`, `report`);
 //! only `source`, `series`, `worktree`, `kbuild`, `accel`, `boot`, `store`,
-//! `doctor`, `bench` touch the world, and every process is started by `proc`.
+//! `doctor`, `bench`, `bisect` touch the world, and every process is started by `proc`.
 
 pub mod accel;
 pub mod bench;
+pub mod bisect;
 pub mod boot;
 pub mod cache;
 pub mod cli;

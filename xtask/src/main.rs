@@ -34,6 +34,7 @@ fn run(cli: Cli) -> Result<u8, Error> {
         Command::Test(args) => cmd::test::run(&args, &checkout),
         Command::Matrix(args) => cmd::matrix::run(&args, &checkout),
         Command::Series(args) => cmd::series::run(&args, &checkout),
+        Command::Bisect(args) => cmd::bisect::run(&args, &checkout),
         Command::Doctor(args) => cmd::doctor::run(&args),
         Command::Bench(args) => cmd::bench::run(&args, &checkout),
         Command::Judge(args) => cmd::judge::run(&args, &checkout),

@@ -305,7 +305,7 @@ fn boot(lab: &Lab, subject: &Subject<'_>, built: &Built) -> Result<SideOutcome, 
 }
 
 /// The kernel that says hello must be the one that was built.
-fn same_kernel(transcript: &Transcript, kernel: &Kernel) -> Result<(), Error> {
+pub(crate) fn same_kernel(transcript: &Transcript, kernel: &Kernel) -> Result<(), Error> {
     let said = transcript.frames.iter().find_map(|envelope| match &envelope.frame {
         Frame::Hello { kernel, .. } => Some(kernel),
         _ => None,

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::anyhow;
 use selftests::plan::{self, Plan};
 
-use crate::accel;
+use crate::accel::{self, Accel};
 use crate::cache::Cache;
 use crate::cli::MeasureArgs;
 use crate::doctor::{self, Host};
@@ -19,13 +19,25 @@ use crate::measure::Lab;
 use crate::progress::Progress;
 use crate::store::{self, RunDir, RunInfo};
 
-/// Everything that a measurement needs, with a new record, or with one that was
-/// begun before.
+/// What measures, before there is a record.
+pub(super) struct Tools {
+    /// Sources, builds, kernels.
+    pub(super) cache: Cache,
+    /// Where progress goes.
+    pub(super) progress: Progress,
+    /// How virtual machines run.
+    pub(super) accel: Accel,
+    /// What each boot measures.
+    pub(super) plan: Plan,
+    /// PID 1, a static ELF file.
+    pub(super) init: Vec<u8>,
+}
+
+/// Sets up what measures; nothing is recorded yet.
 ///
 /// # Errors
-/// A filter selects nothing, the host lacks something, or the record cannot be
-/// begun.
-pub(super) fn open(args: &MeasureArgs, checkout: &Path, record: Option<(RunDir, RunInfo)>) -> Result<Lab, Error> {
+/// A filter selects nothing, or the host lacks something.
+pub(super) fn tools(args: &MeasureArgs, checkout: &Path) -> Result<Tools, Error> {
     let progress = Progress::new(args.quiet);
     let cells = plan::select(&args.cell).map_err(|error| Error::NothingSelected(anyhow!(error)))?;
     let cache = Cache::open()?;
@@ -35,8 +47,18 @@ pub(super) fn open(args: &MeasureArgs, checkout: &Path, record: Option<(RunDir, 
     progress.say(format!("accelerator: {}", accel.why));
     let patience = accel.patience() * args.config.patience();
     let plan = Plan { cells, trials: args.trials(), hold_ms: args.hold_ms(), patience, stress: args.stress() };
-    let kind = accel.kind.to_string();
     let init = guest::build(checkout, &progress)?;
+    Ok(Tools { cache, progress, accel, plan, init })
+}
+
+/// Everything that a measurement needs, with a new record, or with one that was
+/// begun before.
+///
+/// # Errors
+/// As [`tools`], or the record cannot be begun.
+pub(super) fn open(args: &MeasureArgs, checkout: &Path, record: Option<(RunDir, RunInfo)>) -> Result<Lab, Error> {
+    let Tools { cache, progress, accel, plan, init } = tools(args, checkout)?;
+    let kind = accel.kind.to_string();
     let (run, info) = match record {
         Some((_, info)) if info.accel != kind => {
             return Err(Error::Usage(anyhow!(

@@ -2,6 +2,7 @@
 //! One file a subcommand: glue only.
 
 pub mod bench;
+pub mod bisect;
 pub mod doctor;
 pub mod judge;
 mod lab;

@@ -35,7 +35,7 @@ fn measured(cell: &CellOutcome) -> bool {
 
 /// The frames of a stack that say where somebody waits: without the block layer's
 /// own innermost one, at most `most`.
-fn place_of_wait(stack: &[String], most: usize) -> Vec<&str> {
+pub(crate) fn place_of_wait(stack: &[String], most: usize) -> Vec<&str> {
     let telling = stack.iter().map(String::as_str).skip_while(|symbol| *symbol == "blk_io_schedule");
     telling.take(most).collect()
 }

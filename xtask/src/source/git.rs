@@ -52,7 +52,11 @@ pub(crate) fn obtain(work: &Work, path: &Path, rev: Option<&str>) -> Result<Base
     Ok(Base { commit: id, version, origin })
 }
 
-fn open(path: &Path) -> Result<Repository, Error> {
+/// Opens a clone, to be read only.
+///
+/// # Errors
+/// No clone, or one that git does not trust (usage).
+pub(crate) fn open(path: &Path) -> Result<Repository, Error> {
     Repository::open(path).map_err(|error| {
         let hint = if error.code() == ErrorCode::Owner {
             format!(
@@ -66,7 +70,11 @@ fn open(path: &Path) -> Result<Repository, Error> {
     })
 }
 
-fn resolve<'a>(clone: &'a Repository, path: &Path, rev: Option<&str>) -> Result<Commit<'a>, Error> {
+/// The commit of a revision; HEAD if left out.
+///
+/// # Errors
+/// No such revision (usage).
+pub(crate) fn resolve<'a>(clone: &'a Repository, path: &Path, rev: Option<&str>) -> Result<Commit<'a>, Error> {
     let rev = rev.unwrap_or("HEAD");
     let object = clone.revparse_single(rev).and_then(|object| object.peel_to_commit());
     object.map_err(|error| {

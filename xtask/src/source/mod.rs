@@ -8,7 +8,7 @@ mod apt;
 mod archive;
 mod debian;
 mod folder;
-mod git;
+pub(crate) mod git;
 mod import;
 mod kernel;
 mod pack;
