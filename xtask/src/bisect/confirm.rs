@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use crate::bisect::evidence::{Direction, Seen};
 use crate::bisect::items::{Items, Kind};
 use crate::bisect::journal::{Journal, Test};
-use crate::bisect::oracle::What;
+use crate::bisect::oracle::{Unjudged, What};
 
 /// How much a culprit is confirmed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
-    /// Everything that could be tested agrees.
+    /// Everything agrees; that it can be taken back is not asked of what others rest on.
     Confirmed,
     /// Something disagrees, or could not be told.
     Unconfirmed,
@@ -106,8 +106,7 @@ pub fn weigh(items: &Items, journal: &Journal, culprit: usize) -> Confirmation {
                 old_parents += usize::from(agrees == Some(true));
             }
             What::Clean { .. } => sound &= agrees == Some(true),
-            // What cannot be taken back cannot be tested: a later change rests on it.
-            What::Reverted { .. } => sound &= agrees != Some(false),
+            What::Reverted { .. } => sound &= agrees.unwrap_or(test.is_some_and(cannot_be_taken_back)),
         }
         let name = match what {
             What::Item { item } => format!("its parent {}", items.title(item)),
@@ -121,6 +120,12 @@ pub fn weigh(items: &Items, journal: &Journal, culprit: usize) -> Confirmation {
     sound &= if fix { old_parents > 0 } else { old_parents == parents };
     let standing = if sound { Standing::Confirmed } else { Standing::Unconfirmed };
     Confirmation { standing, checks }
+}
+
+/// Does a later change rest on the culprit? Then there is nothing to test; a boot that
+/// crashed or proves nothing is no such excuse.
+fn cannot_be_taken_back(test: &Test) -> bool {
+    matches!(test.answer.unjudged, Some(Unjudged::Source | Unjudged::Build))
 }
 
 /// Does a test speak for the culprit?

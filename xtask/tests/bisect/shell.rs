@@ -25,7 +25,7 @@ struct Table {
     /// Compiled code of an item, where it is not its own.
     sections: BTreeMap<usize, usize>,
     /// What the tip shows without the culprit.
-    reverted: Seen,
+    reverted: Result<Seen, Unjudged>,
     /// The effect from a clean build.
     clean: Seen,
     /// Attempts, counted from 0, at which the host fails.
@@ -41,7 +41,7 @@ impl Table {
             skips: BTreeMap::new(),
             alike: BTreeMap::new(),
             sections: BTreeMap::new(),
-            reverted: Seen::Good,
+            reverted: Ok(Seen::Good),
             clean: Seen::Bad,
             fails: Vec::new(),
             asked: Vec::new(),
@@ -62,7 +62,10 @@ impl Oracle for Table {
         }
         let fold = |seen| if self.fix { Direction::Fix.fold(seen) } else { seen };
         match ask.what {
-            What::Reverted { .. } => Ok(Answer::new(fold(self.reverted), "reverted")),
+            What::Reverted { .. } => Ok(match self.reverted {
+                Ok(seen) => Answer::new(fold(seen), "reverted"),
+                Err(kind) => Answer::unjudged(kind, "reverted"),
+            }),
             What::Clean { .. } => Ok(Answer::new(fold(self.clean), "clean")),
             What::Item { item } => {
                 if let Some(kind) = self.skips.get(&item) {
@@ -244,11 +247,15 @@ fn what_compiles_to_the_same_as_its_parent_is_refused() {
 #[test]
 fn what_does_not_stand_alone_is_not_confirmed() {
     let cases = [
-        (Seen::Good, Seen::Good, Standing::Unconfirmed),
-        (Seen::Skip, Seen::Good, Standing::Unconfirmed),
-        (Seen::Bad, Seen::Bad, Standing::Unconfirmed),
-        (Seen::Bad, Seen::Skip, Standing::Confirmed),
-        (Seen::Bad, Seen::Good, Standing::Confirmed),
+        (Seen::Good, Ok(Seen::Good), Standing::Unconfirmed),
+        (Seen::Skip, Ok(Seen::Good), Standing::Unconfirmed),
+        (Seen::Bad, Ok(Seen::Bad), Standing::Unconfirmed),
+        (Seen::Bad, Ok(Seen::Good), Standing::Confirmed),
+        // It cannot be taken back. A boot that tells nothing is something else.
+        (Seen::Bad, Err(Unjudged::Source), Standing::Confirmed),
+        (Seen::Bad, Err(Unjudged::Build), Standing::Confirmed),
+        (Seen::Bad, Err(Unjudged::Crash), Standing::Unconfirmed),
+        (Seen::Bad, Err(Unjudged::Invalid), Standing::Unconfirmed),
     ];
     for (clean, reverted, standing) in cases {
         let dir = tempfile::tempdir().unwrap();
