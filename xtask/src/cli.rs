@@ -105,7 +105,7 @@ pub struct TestArgs {
     pub measure: MeasureArgs,
 }
 
-/// What all commands that boot kernels take.
+/// What the commands take that measure cells of a target.
 #[derive(Debug, Clone, Args)]
 pub struct MeasureArgs {
     /// What the kernels are built for
@@ -125,12 +125,6 @@ pub struct MeasureArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub trials: Option<u32>,
 
-    /// Withhold each IO for at most this many milliseconds [default: 100; 400 with --config debug]
-    ///
-    /// A hold ends at once when nobody waits any more. On a busy host a longer hold tells held from late more clearly.
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(10..=5_000))]
-    pub hold: Option<u32>,
-
     /// After the cells, stress guest memory for this many seconds of the guest's time [default: 0; 60 with --config debug]
     ///
     /// Two vCPUs fill and check pages while they are paged out, discarded, protected, unmapped and forked. A wrong page,
@@ -141,6 +135,20 @@ pub struct MeasureArgs {
     /// What the stress does is decided by this number [default: another one each time]
     #[arg(long, value_name = "SEED")]
     pub stress_seed: Option<u64>,
+
+    /// How it boots, and how that is told.
+    #[command(flatten)]
+    pub boot: BootArgs,
+}
+
+/// What every command takes that boots kernels.
+#[derive(Debug, Clone, Args)]
+pub struct BootArgs {
+    /// Withhold each IO for at most this many milliseconds [default: 100; 400 with --config debug]
+    ///
+    /// A hold ends at once when nobody waits any more. On a busy host a longer hold tells held from late more clearly.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(10..=5_000))]
+    pub hold: Option<u32>,
 
     /// How the virtual machine runs
     ///
@@ -276,7 +284,7 @@ impl MeasureArgs {
     /// The longest hold, in milliseconds.
     #[must_use]
     pub fn hold_ms(&self) -> u32 {
-        self.hold.unwrap_or(self.config.hold_ms())
+        self.boot.hold.unwrap_or(self.config.hold_ms())
     }
 
     /// The stress after the cells, if there is to be one.

@@ -13,7 +13,6 @@ use anyhow::{Context, anyhow};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::judge;
 use crate::measure::{self, Lab, Subject};
 use crate::outcome::TargetOutcome;
 use crate::side::Side;
@@ -117,9 +116,8 @@ fn one(lab: &mut Lab, target: &Target, tree: Option<&LinuxArg>) -> Result<Target
         .and_then(|request| measure::kernel(lab, &Subject { target: Some(target), request, sides, upto: None }));
     match measured {
         Err(error @ (Error::Usage(_) | Error::NothingSelected(_))) => {
-            let outcome = judge::ended_early(&target.name, "", Vec::new(), Verdict::Infra, &error.to_string());
             lab.progress.say(format!("{}: {error}", target.name));
-            Ok(outcome)
+            Ok(measure::left_out(lab, target, &error)?)
         }
         measured => measured,
     }

@@ -29,6 +29,7 @@ use crate::store::{RunDir, RunInfo, SideInfo, Stopped, TargetInfo};
 use crate::target::{Source, SourceKind, Target};
 use crate::transcript::Transcript;
 use crate::variant::Variant;
+use crate::verdict::Verdict;
 use crate::worktree;
 
 /// What all measurements of one invocation share.
@@ -118,17 +119,7 @@ struct Built {
 /// [`Error::Interrupted`], and errors that stand for no verdict (usage).
 pub fn kernel(lab: &mut Lab, subject: &Subject<'_>) -> Result<TargetOutcome, Error> {
     let mut seen = Vec::new();
-    lab.info.targets.push(TargetInfo {
-        target: subject.name().to_owned(),
-        has_target: subject.target.is_some(),
-        version: String::new(),
-        origin: String::new(),
-        sides: Vec::new(),
-        stopped: None,
-    });
-    if let Some(target) = subject.target {
-        lab.run.keep_target(target)?;
-    }
+    lab.begin(subject.name().to_owned(), subject.target)?;
     match sides(lab, subject, &mut seen) {
         Ok(()) => {}
         Err(error) => return stopped(lab, subject, seen, error),
@@ -147,6 +138,22 @@ fn stopped(lab: &mut Lab, subject: &Subject<'_>, seen: Vec<SideOutcome>, error: 
     lab.run.describe(&lab.info)?;
     // The record says why it ends here; nothing else is to be measured.
     if matches!(error, Error::Interrupted) { Err(error) } else { Ok(outcome) }
+}
+
+/// A kernel that an error about its arguments keeps from being measured, where others
+/// are measured all the same: the record keeps why.
+///
+/// # Errors
+/// The record cannot be written.
+pub fn left_out(lab: &mut Lab, target: &Target, error: &Error) -> anyhow::Result<TargetOutcome> {
+    if lab.info.targets.last().is_none_or(|last| last.target != target.name) {
+        lab.begin(target.name.clone(), Some(target))?;
+    }
+    let (verdict, message) = (Verdict::Infra, error.to_string());
+    let outcome = judge::ended_early(&target.name, &lab.record().version, Vec::new(), verdict, &message);
+    lab.record().stopped = Some(Stopped { verdict, message });
+    lab.run.describe(&lab.info)?;
+    Ok(outcome)
 }
 
 /// Builds one side and boots nothing.
@@ -185,6 +192,19 @@ impl Lab {
     pub fn forget(&mut self, target: &Target) -> anyhow::Result<()> {
         self.info.targets.retain(|info| info.target != target.name);
         self.run.forget(&target.name, &target.side_names())
+    }
+
+    /// Begins the record of a kernel.
+    fn begin(&mut self, name: String, target: Option<&Target>) -> anyhow::Result<()> {
+        self.info.targets.push(TargetInfo {
+            target: name,
+            has_target: target.is_some(),
+            version: String::new(),
+            origin: String::new(),
+            sides: Vec::new(),
+            stopped: None,
+        });
+        target.map_or(Ok(()), |target| self.run.keep_target(target))
     }
 
     /// The record of the kernel that is being measured.

@@ -7,8 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use selftests::cell::Probe;
 
-use super::MeasureArgs;
-use crate::accel::AccelChoice;
+use super::{BootArgs, MeasureArgs};
 use crate::bisect::effect::Quantity;
 use crate::variant::Variant;
 
@@ -99,29 +98,9 @@ pub struct BisectArgs {
     #[arg(long, value_name = "N", default_value_t = TRIALS, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub trials: u32,
 
-    /// Withhold each IO for at most this many milliseconds [default: 100]
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(10..=5_000))]
-    pub hold: Option<u32>,
-
-    /// How the virtual machine runs
-    #[arg(long, value_name = "ACCEL", value_enum, default_value_t = AccelChoice::Auto)]
-    pub accel: AccelChoice,
-
-    /// Add a kernel parameter to every boot; may be given often
-    #[arg(long, value_name = "PARAMETER")]
-    pub append: Vec<String>,
-
-    /// Install what is missing without asking
-    #[arg(long, short)]
-    pub yes: bool,
-
-    /// Print the report as one JSON object on standard output, and nothing else there
-    #[arg(long)]
-    pub json: bool,
-
-    /// No progress on standard error
-    #[arg(long, short)]
-    pub quiet: bool,
+    /// How it boots, and how that is told.
+    #[command(flatten)]
+    pub boot: BootArgs,
 }
 
 /// What is looked for.
@@ -161,14 +140,9 @@ impl BisectArgs {
             config: Variant::Measure,
             cell: self.cell.clone(),
             trials: Some(self.trials),
-            hold: self.hold,
             stress: None,
             stress_seed: None,
-            accel: self.accel,
-            append: self.append.clone(),
-            yes: self.yes,
-            json: self.json,
-            quiet: self.quiet,
+            boot: self.boot.clone(),
         }
     }
 }

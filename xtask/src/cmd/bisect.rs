@@ -21,7 +21,7 @@ use crate::bisect::journal::{self, Event, Header, Journal};
 use crate::bisect::kernels::{Bench, Kernels};
 use crate::bisect::policy::{Endpoints, Policy};
 use crate::bisect::report::{self, Report};
-use crate::cli::{BisectArgs, Cli, Command, Find};
+use crate::cli::{BisectArgs, BootArgs, Cli, Command, Find};
 use crate::error::Error;
 use crate::store;
 use subject::Subject;
@@ -52,16 +52,21 @@ fn begin(args: &BisectArgs, argv: &[String], checkout: &Path) -> Result<u8, Erro
     let items = subject.items.stored();
     let mut header = Header::new(argv.to_vec(), store::revision(checkout), instrument(&bench, args)?, policy, items);
     header.replayed.clone_from(&subject.replayed);
-    let mut journal = Journal::create(checkout, header)?;
+    let journal = Journal::create(checkout, header)?;
     bench.progress.say(format!("bisection {}", journal.id()));
-    let report = search(args, &bench, subject, &mut journal)?;
-    print(&report, args.json)?;
-    let exit = report.exit;
+    end(args, &bench, subject, journal, checkout)
+}
+
+/// Searches to the end, tells it, and goes on inside of what was found.
+fn end(args: &BisectArgs, bench: &Bench, subject: Subject, mut journal: Journal, checkout: &Path) -> Result<u8, Error> {
+    let report = search(args, bench, subject, &mut journal)?;
+    print(&report, args.boot.json)?;
+    let (exit, argv) = (report.exit, journal.header.argv.clone());
     drop(journal);
     match inner(args, &report) {
         Some((args, words)) if exit == 0 => {
             // The patch is the answer; that some hunks of it cannot stand alone takes nothing from it.
-            let argv: Vec<String> = argv.iter().cloned().chain(words).collect();
+            let argv: Vec<String> = argv.into_iter().chain(words).collect();
             begin(&args, &argv, checkout).map(|_| exit)
         }
         _ => Ok(exit),
@@ -71,7 +76,7 @@ fn begin(args: &BisectArgs, argv: &[String], checkout: &Path) -> Result<u8, Erro
 /// After a patch its hunks, where it has several and the reader is a person.
 fn inner(args: &BisectArgs, report: &Report) -> Option<(BisectArgs, [String; 2])> {
     let item = report.culprit.as_ref()?.item;
-    if report.kind != Kind::Patches || args.json {
+    if report.kind != Kind::Patches || args.boot.json {
         return None;
     }
     let words = ["--patch".to_owned(), item.to_string()];
@@ -86,8 +91,9 @@ fn resume(now: &BisectArgs, wanted: &str, checkout: &Path) -> Result<u8, Error> 
         Ok(Command::Bisect(args)) => *args,
         _ => return Err(Error::Usage(anyhow!("the command line that began {} is none today", dir.display()))),
     };
-    let (json, quiet, yes, budget) = (now.json, now.quiet, now.yes, now.budget.or(recorded.budget));
-    let args = BisectArgs { json, quiet, yes, budget, resume: None, ..recorded };
+    let BootArgs { json, quiet, yes, .. } = now.boot;
+    let boot = BootArgs { json, quiet, yes, ..recorded.boot };
+    let args = BisectArgs { boot, budget: now.budget.or(recorded.budget), resume: None, ..recorded };
     let subject = subject::of(&args, checkout)?;
     if let Some(how) = subject.items.differs(&journal.header.items) {
         return Err(Error::Usage(anyhow!(
@@ -107,9 +113,7 @@ fn resume(now: &BisectArgs, wanted: &str, checkout: &Path) -> Result<u8, Error> 
     journal.unfinish()?;
     journal.append(Event::Resumed { at: jiff::Timestamp::now().to_string() })?;
     bench.progress.say(format!("bisection {}, {} tests made before", journal.id(), journal.tests().count()));
-    let report = search(&args, &bench, subject, &mut journal)?;
-    print(&report, args.json)?;
-    Ok(report.exit)
+    end(&args, &bench, subject, journal, checkout)
 }
 
 fn search(args: &BisectArgs, bench: &Bench, subject: Subject, journal: &mut Journal) -> Result<Report, Error> {
@@ -144,7 +148,7 @@ fn plain(test: &journal::Test) -> Option<usize> {
 
 fn bench(args: &BisectArgs, checkout: &Path) -> Result<Bench, Error> {
     let Tools { cache, progress, accel, plan, init } = lab::tools(&args.measure(), checkout)?;
-    let (checkout, append) = (checkout.to_owned(), args.append.clone());
+    let (checkout, append) = (checkout.to_owned(), args.boot.append.clone());
     Ok(Bench { checkout, cache, progress, accel, plan, append, init })
 }
 
@@ -172,7 +176,7 @@ fn instrument(bench: &Bench, args: &BisectArgs) -> Result<String, Error> {
     };
     part(&bench.init);
     part(&serde_json::to_vec(&bench.plan).context("cannot encode the plan")?);
-    part(args.append.join("\n").as_bytes());
+    part(args.boot.append.join("\n").as_bytes());
     part(format!("{:?} {:?} {:?}", args.probe, args.metric, args.threshold).as_bytes());
     part(bench.accel.kind.to_string().as_bytes());
     let folder = bench.checkout.join("kconfigs");

@@ -38,12 +38,12 @@ pub(super) struct Tools {
 /// # Errors
 /// A filter selects nothing, or the host lacks something.
 pub(super) fn tools(args: &MeasureArgs, checkout: &Path) -> Result<Tools, Error> {
-    let progress = Progress::new(args.quiet);
+    let progress = Progress::new(args.boot.quiet);
     let cells = plan::select(&args.cell).map_err(|error| Error::NothingSelected(anyhow!(error)))?;
     let cache = Cache::open()?;
 
-    doctor::ensure(&Host::this(&cache.root), args.yes, &progress)?;
-    let accel = accel::choose(&cache.root, args.accel)?;
+    doctor::ensure(&Host::this(&cache.root), args.boot.yes, &progress)?;
+    let accel = accel::choose(&cache.root, args.boot.accel)?;
     progress.say(format!("accelerator: {}", accel.why));
     let patience = accel.patience() * args.config.patience();
     let plan = Plan { cells, trials: args.trials(), hold_ms: args.hold_ms(), patience, stress: args.stress() };
@@ -81,7 +81,7 @@ pub(super) fn open(args: &MeasureArgs, checkout: &Path, record: Option<(RunDir, 
         accel,
         variant: args.config,
         plan: info.plan.clone(),
-        append: args.append.clone(),
+        append: args.boot.append.clone(),
         init,
         run,
         info,

@@ -43,10 +43,10 @@ fn resume(args: &MatrixArgs, run: &str, checkout: &Path) -> Result<u8, Error> {
     let Some(mut recorded) = recorded(&info) else {
         return Err(Error::Usage(anyhow!("{} is no run of `matrix`: it was made by {}", dir.display(), info.replay)));
     };
-    let now = &args.measure;
-    recorded.measure.json = now.json;
-    recorded.measure.quiet = now.quiet;
-    recorded.measure.yes = now.yes;
+    let now = &args.measure.boot;
+    recorded.measure.boot.json = now.json;
+    recorded.measure.boot.quiet = now.quiet;
+    recorded.measure.boot.yes = now.yes;
     measure(&recorded, checkout, Some((RunDir::reopen(&dir)?, info)))
 }
 
@@ -65,7 +65,7 @@ fn measure(args: &MatrixArgs, checkout: &Path, record: Option<(RunDir, RunInfo)>
     let mut outcome = judge::outcome(&lab.info.accel, targets, Some(lab.run.name().to_owned()));
     outcome.reasons.extend(choice.left_out);
     let outcome = finish(&lab, outcome);
-    if args.measure.json {
+    if args.measure.boot.json {
         println!("{}", serde_json::to_string(&outcome).context("cannot serialise the outcome")?);
     } else {
         print!("{}", report::matrix::render(&outcome, Look::of_stdout()));

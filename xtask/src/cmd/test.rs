@@ -23,7 +23,7 @@ use crate::target::Target;
 /// object on standard output too, so that a reader always finds one.
 pub fn run(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
     let result = measure(args, checkout);
-    if let (true, Err(error)) = (args.measure.json, &result)
+    if let (true, Err(error)) = (args.measure.boot.json, &result)
         && let Some(outcome) = judge::without_kernel(error)
     {
         print(&outcome, true)?;
@@ -52,7 +52,7 @@ fn measure(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
     };
     let outcome = judge::outcome(&lab.info.accel, vec![measured], Some(lab.run.name().to_owned()));
     let outcome = finish(&lab, outcome);
-    print(&outcome, args.measure.json)?;
+    print(&outcome, args.measure.boot.json)?;
     Ok(outcome.exit)
 }
 
