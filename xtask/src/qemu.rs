@@ -25,7 +25,10 @@ pub const QMP: &str = "qmp.sock";
 
 /// A probe that waits must be released from another CPU, and more than two are
 /// more than the smallest host has.
-const CPUS: &str = "2";
+const CPUS: u32 = 2;
+/// The selftests run no guest on the first CPU, and a stress has two vCPUs, which are to
+/// meet each other.
+const CPUS_OF_A_STRESS: u32 = 3;
 /// As of an ordinary boot; a canary touches none of it.
 const CANARY_MIB: u32 = 512;
 /// With this model every kernel from v3.17 on runs KVM guests under emulation.
@@ -114,6 +117,8 @@ pub struct Boot<'a> {
     pub tsc_khz: Option<u32>,
     /// The machine's memory, in MiB.
     pub memory_mib: u32,
+    /// Guest memory is stressed.
+    pub stress: bool,
     /// Factor on the limits that the kernel sets on itself.
     pub patience: f64,
     /// The archive with PID 1.
@@ -149,7 +154,8 @@ pub fn argv(boot: &Boot<'_>) -> anyhow::Result<Vec<String>> {
     };
     let append = parameters(boot).into_iter().map(|parameter| parameter.text).chain(boot.extra.iter().cloned());
     let mut argv = vec![QEMU.to_owned()];
-    argv.extend(machine(boot.accel.kind, boot.memory_mib));
+    let cpus = if boot.stress { CPUS_OF_A_STRESS } else { CPUS };
+    argv.extend(machine(boot.accel.kind, boot.memory_mib, cpus));
     let pairs = [
         ("-kernel", text(boot.kernel)?),
         ("-initrd", text(boot.initramfs)?),
@@ -169,7 +175,7 @@ pub fn argv(boot: &Boot<'_>) -> anyhow::Result<Vec<String>> {
 /// that a boot gets; it ends QEMU through port 0xf4.
 #[must_use]
 pub fn canary_args(kind: Kind, rom: &Path) -> Vec<std::ffi::OsString> {
-    let mut args: Vec<_> = machine(kind, CANARY_MIB).into_iter().map(Into::into).collect();
+    let mut args: Vec<_> = machine(kind, CANARY_MIB, CPUS).into_iter().map(Into::into).collect();
     args.extend(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-bios"].map(Into::into));
     args.push(rom.into());
     args
@@ -177,14 +183,14 @@ pub fn canary_args(kind: Kind, rom: &Path) -> Vec<std::ffi::OsString> {
 
 /// The machine without anything on it. `-no-reboot`: a guest that resets is at
 /// its end; nothing may hide a crash by starting over.
-fn machine(kind: Kind, memory_mib: u32) -> Vec<String> {
+fn machine(kind: Kind, memory_mib: u32, cpus: u32) -> Vec<String> {
     let (accel, cpu) = match kind {
         Kind::Tcg => ("tcg,thread=multi", TCG_CPU),
         Kind::Kvm => ("kvm", KVM_CPU),
     };
     let args = ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-M", "q35", "-accel", accel];
-    let memory = memory_mib.to_string();
-    args.into_iter().chain(["-cpu", cpu, "-smp", CPUS, "-m", &memory]).map(str::to_owned).collect()
+    let (memory, cpus) = (memory_mib.to_string(), cpus.to_string());
+    args.into_iter().chain(["-cpu", cpu, "-smp", &cpus, "-m", &memory]).map(str::to_owned).collect()
 }
 
 /// Major and minor version of a bzImage, from its first 64 KiB; `None` if it is none.

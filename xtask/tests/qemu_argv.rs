@@ -21,6 +21,7 @@ fn boot<'a>(accel: &'a Accel, version: Option<(u32, u32)>, extra: &'a [String]) 
         version,
         tsc_khz: Some(2_596_148),
         memory_mib: 512,
+        stress: false,
         patience: accel.patience(),
         initramfs,
         extra,
@@ -39,6 +40,15 @@ fn tcg() {
 #[test]
 fn kvm() {
     insta::assert_snapshot!(line(&accel(Kind::Kvm, 1.1), Some((6, 1)), &[]));
+}
+
+#[test]
+fn a_stress_has_a_cpu_for_each_of_its_vcpus_beside_the_first() {
+    let tcg = accel(Kind::Tcg, 9.3);
+    for (stress, cpus) in [(false, "2"), (true, "3")] {
+        let argv = argv(&Boot { stress, ..boot(&tcg, Some((6, 1)), &[]) }).unwrap();
+        assert!(argv.windows(2).any(|pair| pair == ["-smp", cpus]), "{argv:?}");
+    }
 }
 
 #[test]

@@ -30,6 +30,7 @@ use std::thread::ScopedJoinHandle;
 
 use anyhow::{Context, anyhow};
 
+use crate::cpus;
 use crate::roles;
 use crate::subject::tid;
 use crate::wire::{Channel, Message, Op};
@@ -83,6 +84,7 @@ fn work(
         for (number, cpu) in cpus.into_iter().enumerate() {
             let (ready, send) = (&ready, send.clone());
             let thread = std::thread::Builder::new().name(format!("vcpu{number}")).spawn_scoped(scope, move || {
+                cpus::off_the_first()?;
                 send.send((number, tid())).context("the main thread is gone")?;
                 // Until the memory is there, and this thread's stack locked.
                 ready.wait();

@@ -11,12 +11,17 @@ use kvm_ioctls::{VcpuExit, VcpuFd};
 use super::guest::{DATA_GPA, PAGE, PORT};
 use super::tid;
 use crate::clock;
+use crate::cpus;
 use crate::wire::{Channel, Message, Op};
 
 /// Obeys `Go(page, value)` with `Done(value, start, end)` until the conductor goes.
 pub(super) fn run(mut vcpu: VcpuFd, orders: &Channel, ready: &Sender<u64>) {
     // The first reading of the clock maps its page; a fault during a hold would wait.
     clock::now();
+    if let Err(error) = cpus::off_the_first() {
+        eprintln!("selftests: {error:#}");
+        return;
+    }
     if ready.send(tid()).is_err() {
         return;
     }

@@ -138,8 +138,9 @@ pub fn boot(order: &Order<'_>, dir: &Path, progress: &Progress) -> Result<Transc
     let tsc_khz = clock::tsc_khz();
     // The plan's patience knows the kernel, the accelerator's only the CPU.
     let patience = accel.patience().max(plan.patience);
+    let (stress, extra) = (plan.stress.is_some(), append);
     let argv =
-        qemu::argv(&qemu::Boot { accel, kernel, version, tsc_khz, memory_mib, patience, initramfs, extra: append })?;
+        qemu::argv(&qemu::Boot { accel, kernel, version, tsc_khz, memory_mib, stress, patience, initramfs, extra })?;
     let deadlines = Deadlines::new(patience, plan);
     supervise(&Machine { argv, dir: dir.to_owned(), deadlines }, plan.cells.len(), progress)
 }
