@@ -8,9 +8,8 @@
 //!    ↑────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Owns: the order (`graph`, `history`), what was seen (`evidence`,
-//! `quantity`), what to do next (`step`), and git's own way of writing it down
-//! (`log`). [`step::step`] looks at values only and answers the same for the
+//! Owns: the order (`graph`, `history`), what was seen (`evidence`, `noise`), what to
+//! do next (`step`), and git's own way of writing it down (`log`). [`step::step`] looks at values only and answers the same for the
 //! same values, therefore a bisection goes on after a kill from its evidence
 //! alone. These must not build, boot, write, or wait: that is the shell's part,
 //! which is `driver` (the loop), `journal` (the record), `items` (of what),
@@ -31,10 +30,10 @@ pub mod items;
 pub mod journal;
 pub mod kernels;
 pub mod log;
+pub mod noise;
 pub mod oracle;
 pub mod policy;
 pub mod posterior;
-pub mod quantity;
 pub mod report;
 mod sides;
 pub mod step;

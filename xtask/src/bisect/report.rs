@@ -15,6 +15,7 @@ use crate::bisect::evidence::{Direction, Observation, Seen, Tally};
 use crate::bisect::items::{Items, Kind};
 use crate::bisect::journal::{Journal, Phase, Test};
 use crate::bisect::log::{Log, Mark};
+use crate::bisect::noise::Noise;
 use crate::bisect::oracle::{Seconds, Unjudged, What};
 use crate::bisect::step::{Conflict, Open};
 use crate::outcome::CellState;
@@ -42,6 +43,9 @@ pub struct Report {
     pub culprit: Option<Named>,
     /// The probability that it is another one, at most.
     pub error_bound: f64,
+    /// How often boots disagreed with it, where single ones may be wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise: Option<Noise>,
     /// What speaks for it beside the search.
     pub confirmation: Confirmation,
     /// Who it can be, if that is not known.
@@ -149,6 +153,7 @@ impl Report {
             exit: 125,
             culprit: None,
             error_bound: 0.0,
+            noise: None,
             confirmation: Confirmation::default(),
             candidates: Vec::new(),
             why: None,
@@ -191,12 +196,26 @@ impl Report {
             Standing::Refused => ("refused", 125),
         };
         self.confirmation = confirmation.clone();
+        self.noise = noise(items, journal, item);
+        if self.noise.is_some_and(|noise| !noise.is_credible()) {
+            (self.verdict, self.exit) = ("unconfirmed", 125);
+            self.why = Some(
+                "boots disagree with it more often than --noise says: search again with the rate below".to_owned(),
+            );
+        }
         let parents = items.graph.parents(item);
         self.before =
             parents.iter().map(|&parent| shown(journal, parent)).find(|all| !all.is_empty()).unwrap_or_default();
         self.after = shown(journal, item);
         self.log = log(items, journal, Some(item));
     }
+}
+
+/// Of a search that was told that single boots may be wrong.
+fn noise(items: &Items, journal: &Journal, culprit: usize) -> Option<Noise> {
+    let policy = journal.header.policy;
+    let assumed = policy.false_bad.max(policy.false_good);
+    (!policy.is_honest()).then(|| Noise::of(&items.graph, culprit, &journal.observations(), assumed))
 }
 
 fn told(items: &Items, test: &Test) -> StepTold {

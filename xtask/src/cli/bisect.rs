@@ -11,6 +11,9 @@ use super::{BootArgs, MeasureArgs};
 use crate::bisect::effect::Quantity;
 use crate::variant::Variant;
 
+/// How often, in percent, one boot's number is on the wrong side of the threshold.
+const NOISE: u32 = 5;
+
 /// Trials of a cell in a boot that only has to say held or released.
 const TRIALS: u32 = 2;
 
@@ -71,6 +74,13 @@ pub struct BisectArgs {
     /// More than this is the effect, e.g. 10ms
     #[arg(long, value_name = "TIME", value_parser = duration, requires = "metric")]
     pub threshold: Option<Duration>,
+
+    /// How often one boot may fall on the wrong side of the threshold, in percent [default: 5]
+    ///
+    /// The search repeats boots until the culprit is wrong in at most 5 of 100 cases. It counts the boots that disagree with
+    /// it, and where those are more than this makes credible, the culprit is not confirmed.
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=40), requires = "metric")]
+    pub noise: Option<u32>,
 
     /// Go on with a bisection that was put down, the newest if none is named
     ///
@@ -133,6 +143,12 @@ impl ProbeName {
 }
 
 impl BisectArgs {
+    /// How often one boot may be wrong, from 0 to 1.
+    #[must_use]
+    pub fn noise(&self) -> f64 {
+        f64::from(self.noise.unwrap_or(NOISE)) / 100.0
+    }
+
     /// What each boot measures.
     #[must_use]
     pub fn measure(&self) -> MeasureArgs {
@@ -214,12 +230,23 @@ mod tests {
     }
 
     #[test]
+    fn the_default_noise_is_the_one_that_is_told() {
+        let metric = ["--linux", "/l", "--metric", "wait.max", "--threshold", "10ms"];
+        assert_eq!(parse(&metric).unwrap().noise(), 0.05);
+        assert_eq!(parse(&[&metric[..], &["--noise", "20"]].concat()).unwrap().noise(), 0.2);
+        let help =
+            <BisectArgs as clap::Args>::augment_args(clap::Command::new("bisect")).render_long_help().to_string();
+        assert!(help.contains(&format!("in percent [default: {NOISE}]")), "{help}");
+    }
+
+    #[test]
     fn modes_do_not_mix() {
         assert!(parse(&["--linux", "/l", "--good", "a", "--bad", "b"]).is_ok());
         assert!(parse(&["--linux", "/l", "--series", "v6.1"]).is_err());
         assert!(parse(&["--series", "v6.1", "--releases", "v6.1..v7.3"]).is_err());
         assert!(parse(&["--good", "a"]).is_err());
         assert!(parse(&["--linux", "/l", "--metric", "wait.max"]).is_err());
+        assert!(parse(&["--linux", "/l", "--noise", "9"]).is_err());
         assert!(parse(&["--config", "a"]).is_err());
         assert_eq!(parse(&["--config", "a", "b", "--linux", "/l"]).unwrap().config.len(), 2);
         assert_eq!(parse(&["--resume"]).unwrap().resume.as_deref(), Some(""));

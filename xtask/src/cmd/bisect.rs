@@ -26,9 +26,6 @@ use crate::error::Error;
 use crate::store;
 use subject::Subject;
 
-/// How often a single answer about a noisy number is wrong, on either side.
-const NOISE: f64 = 0.05;
-
 /// Runs it; the exit code is the report's.
 ///
 /// # Errors
@@ -154,7 +151,7 @@ fn bench(args: &BisectArgs, checkout: &Path) -> Result<Bench, Error> {
 
 fn policy(args: &BisectArgs) -> Policy {
     let direction = direction(args);
-    let policy = if args.metric.is_some() { Policy::flaky(NOISE, NOISE) } else { Policy::honest() };
+    let policy = if args.metric.is_some() { Policy::flaky(args.noise(), args.noise()) } else { Policy::honest() };
     let endpoints = if args.trust_endpoints || args.replay.is_some() { Endpoints::Trust } else { Endpoints::default() };
     Policy { direction, endpoints, ..policy }
 }

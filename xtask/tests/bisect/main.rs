@@ -9,7 +9,6 @@ mod bisect_git;
 mod bisect_history;
 mod bisect_honest;
 mod bisect_log;
-mod bisect_quantity;
 mod clone;
 mod shell;
 mod support;

@@ -16,6 +16,7 @@ impl Report {
         for candidate in &self.candidates {
             text += &format!("  {} {}\n", short(&candidate.id), candidate.name);
         }
+        text += &self.disagreement("  ");
         text += &self.confirmed("  ");
         for (word, all) in [("before", &self.before), ("after", &self.after)] {
             text += &states(word, all, "  ");
@@ -70,6 +71,13 @@ impl Report {
         }
     }
 
+    /// How noisy it was, and what that means.
+    fn disagreement(&self, indent: &str) -> String {
+        let why = self.culprit.as_ref().and(self.why.as_ref()).map(ToString::to_string);
+        let noise = self.noise.map(|noise| noise.to_string());
+        why.into_iter().chain(noise).map(|line| format!("{indent}{line}\n")).collect()
+    }
+
     fn counts(&self) -> String {
         let seen = self.evidence;
         let error = self.error_bound * 100.0;
@@ -91,6 +99,9 @@ impl Report {
             text += &format!("* `{}` {}\n", short(&candidate.id), candidate.name);
         }
         text += &format!("Evidence of the search: {}.\n\n", self.counts());
+        if self.noise.is_some() {
+            text += &format!("{}\n", self.disagreement("* "));
+        }
         if !self.confirmation.checks.is_empty() {
             text += &format!("## Confirmation\n\n{}\n", self.confirmed("* "));
         }
