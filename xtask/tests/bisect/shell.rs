@@ -13,6 +13,7 @@ use xtask::bisect::items::{Item, Items, Kind};
 use xtask::bisect::journal::{self, Event, Header, Journal, Phase};
 use xtask::bisect::oracle::{Answer, Ask, Inherited, Made, Oracle, Unjudged, What};
 use xtask::bisect::policy::Policy;
+use xtask::bisect::report::Report;
 use xtask::error::Error;
 use xtask::progress::Progress;
 
@@ -30,6 +31,8 @@ struct Table {
     clean: Seen,
     /// Attempts, counted from 0, at which the host fails.
     fails: Vec<usize>,
+    /// Attempts, counted from 0, at which an item's answer is the wrong one.
+    lies: Vec<usize>,
     asked: Vec<Ask>,
     fix: bool,
 }
@@ -44,6 +47,7 @@ impl Table {
             reverted: Ok(Seen::Good),
             clean: Seen::Bad,
             fails: Vec::new(),
+            lies: Vec::new(),
             asked: Vec::new(),
             fix: false,
         }
@@ -71,7 +75,8 @@ impl Oracle for Table {
                 if let Some(kind) = self.skips.get(&item) {
                     return Ok(Answer::unjudged(*kind, "no"));
                 }
-                let mut answer = Answer::new(self.effect(item >= self.culprit), "seen");
+                let lie = self.lies.contains(&(self.asked.len() - 1));
+                let mut answer = Answer::new(self.effect((item >= self.culprit) != lie), "seen");
                 let code = self.sections.get(&item).unwrap_or(&item);
                 answer.kernel = Some(Made {
                     image: item.to_string(),
@@ -127,6 +132,24 @@ fn a_culprit_is_found_and_confirmed() {
         let mut journal = begin(dir.path(), &items, Direction::Break);
         let end = go(&items, &mut journal, &mut Table::new(culprit), limits());
         assert_eq!(found(&end), (culprit, Standing::Confirmed));
+    }
+}
+
+#[test]
+fn a_noisy_search_counts_who_disagrees_and_believes_no_more_than_it_was_told() {
+    for (lies, told) in [(vec![], ("found", 0)), (vec![0, 3], ("unconfirmed", 125))] {
+        let lied = !lies.is_empty();
+        let dir = tempfile::tempdir().unwrap();
+        let items = row(12);
+        let header = Header::new(Vec::new(), None, "i".to_owned(), Policy::flaky(0.01, 0.01), items.stored());
+        let mut journal = Journal::create(dir.path(), header).unwrap();
+        let end = go(&items, &mut journal, &mut Table { lies, ..Table::new(7) }, limits());
+        let report = Report::new(&items, &journal, &end);
+        let noise = report.noise.unwrap_or_else(|| panic!("{}", report.text()));
+        assert_eq!((report.verdict, report.exit), told, "{}", report.text());
+        assert_eq!(noise.against > 0, lied);
+        assert!(report.text().contains(&format!("{} of {} boots disagree", noise.against, noise.of)));
+        assert_eq!(report.markdown().contains("more often than --noise says"), lied);
     }
 }
 
