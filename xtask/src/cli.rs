@@ -15,7 +15,7 @@ use crate::accel::AccelChoice;
 use crate::variant::Variant;
 
 pub use bisect::{BisectArgs, Find, ProbeName};
-pub use report::{DiffArgs, Format, ListArgs, ReportArgs, ResultsArgs, ResultsVerb, ShowArgs};
+pub use report::{DiffArgs, Format, ListArgs, MergeArgs, ReportArgs, ResultsArgs, ResultsVerb, ShowArgs};
 pub use series::{CheckArgs, ExportArgs, ImportArgs, OnTree, RefreshArgs, SeriesArgs, SeriesVerb, VerifyArgs};
 
 /// The target that `test` takes if none is named.
@@ -202,6 +202,17 @@ pub struct MatrixArgs {
     #[arg(long, value_name = "RUN", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub resume: Option<String>,
 
+    /// Measure nothing: print the independent jobs of the matrix as one JSON object
+    ///
+    /// One for each target and configuration, with an estimate of its minutes, as a CI engine's matrix takes it. Each machine
+    /// runs one with --job, and `cargo xtask results merge` makes their records one.
+    #[arg(long, conflicts_with_all = ["resume", "job"])]
+    pub plan: bool,
+
+    /// Do this job of the plan, e.g. v6.1-debug: that target in that configuration
+    #[arg(long, value_name = "ID", conflicts_with_all = ["resume", "targets", "config"])]
+    pub job: Option<String>,
+
     /// How each is measured and told.
     #[command(flatten)]
     pub measure: MeasureArgs,
@@ -213,7 +224,9 @@ Examples:
   cargo xtask matrix --linux v3.17=~/linux@v3.17    and one that the archive lacks
   cargo xtask matrix v6.12 v6.18 --cell 'shmem.*'   only these
   cargo xtask matrix --config debug                 no splat on any patched side?
-  cargo xtask matrix --resume                       where it was interrupted";
+  cargo xtask matrix --resume                       where it was interrupted
+  cargo xtask matrix --plan                         its jobs, for several machines
+  cargo xtask matrix --job v6.12-measure            one of them";
 
 /// `cargo xtask doctor`.
 #[derive(Debug, Args)]

@@ -25,6 +25,7 @@ pub mod file;
 pub mod guest;
 pub mod initramfs;
 pub mod interrupt;
+pub mod jobs;
 pub mod judge;
 pub mod kbuild;
 pub mod kconfig;

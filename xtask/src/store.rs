@@ -19,6 +19,7 @@ mod evidence;
 mod finished;
 mod history;
 mod info;
+mod merge;
 mod read;
 mod reference;
 
@@ -35,8 +36,10 @@ use crate::transcript::Transcript;
 
 pub use evidence::{Boot, Evidence, Expectations, Waits, evidence};
 pub use finished::{Finished, unfinished};
+use history::runs_in;
 pub use history::{Stored, history, runs, stored};
 pub use info::{Host, RunInfo, SideInfo, Stopped, TargetInfo, revision};
+pub use merge::{Merged, merge};
 pub use read::{find, judge_again, read_info, read_transcript, stored_outcome};
 pub use reference::{Reference, read_references, reference, write_reference};
 

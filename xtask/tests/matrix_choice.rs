@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use xtask::error::Error;
+use xtask::jobs;
 use xtask::matrix::{self, Choice};
 use xtask::outcome::TargetOutcome;
 use xtask::store::{Finished, RunDir, RunInfo, unfinished};
@@ -124,4 +125,31 @@ fn the_newest_run_that_is_not_over_is_resumed() {
     open.finish(&xtask::judge::outcome("tcg", Vec::new(), None)).unwrap();
     assert_eq!(unfinished(checkout.path(), matrix).unwrap_err().exit_code(), 4);
     assert_eq!(RunDir::reopen(open.dir()).unwrap_err().exit_code(), 4);
+}
+
+#[test]
+fn a_plan_names_jobs_that_can_be_asked_for() {
+    let patches = patches();
+    let tree = patches.path().join("v6.1");
+    fs::write(tree.join("Kbuild"), "").unwrap();
+    let plan = jobs::plan(&choose(patches.path(), &[], &[format!("v3.17={}", tree.display())]).unwrap());
+    let ids: Vec<&str> = plan.jobs.iter().map(|job| job.id.as_str()).collect();
+    assert_eq!(ids, ["v3.17-measure", "v3.17-debug", "v6.1-measure", "v6.1-debug", "v7.3-measure", "v7.3-debug"]);
+    assert_eq!(plan.jobs[2].sides, ["baseline", "patched"]);
+    assert!(plan.jobs.iter().all(|job| job.minutes > 0 && job.wants_linux == (job.target == "v3.17")));
+    let names = ["v3.17", "v6.1", "v7.3"].map(str::to_owned);
+    for job in &plan.jobs {
+        assert_eq!(jobs::named(&names, &job.id).unwrap(), (job.target.clone(), job.config));
+    }
+    for wrong in ["v6.1", "v6.1-lean", "v6.12-debug", ""] {
+        let error = jobs::named(&names, wrong).unwrap_err();
+        assert!(matches!(error, Error::NothingSelected(_)) && error.to_string().contains("v7.3-debug"), "{error}");
+    }
+    let json = serde_json::to_string(&plan).unwrap();
+    assert!(
+        json.starts_with(
+            "{\"schema\":1,\"jobs\":[{\"id\":\"v3.17-measure\",\"target\":\"v3.17\",\"config\":\"measure\""
+        ),
+        "{json}"
+    );
 }

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::CommandFactory;
-use xtask::cli::{Cli, DEFAULT_TARGET};
+use clap::{CommandFactory, Parser};
+use xtask::cli::{Cli, Command, DEFAULT_TARGET, MatrixArgs, ResultsArgs, ResultsVerb};
 use xtask::report::readme;
 use xtask::store::read_references;
 use xtask::target::Target;
@@ -68,4 +68,26 @@ fn the_default_target_is_a_target() {
 fn the_quoted_hold_is_the_default() {
     let hold = format!("withheld for up to {} ms", selftests::plan::HOLD_MS);
     assert!(text().contains(&hold), "README does not say {hold:?}");
+}
+
+#[test]
+fn the_ci_files_give_commands_that_exist() {
+    for name in ["github-actions.yml", "gitlab-ci.yml"] {
+        let text = std::fs::read_to_string(checkout().join("docs/ci").join(name)).unwrap();
+        let text = text.replace("\"${{ matrix.job.id }}\"", "v6.1-debug").replace("\\(.id)", "v6.1-debug");
+        let mut seen = Vec::new();
+        for rest in text.split("cargo xtask ").skip(1) {
+            let line = rest.split(['|', ')', '"', '>', '\n']).next().unwrap_or_default();
+            let words = ["xtask"].into_iter().chain(line.split_whitespace());
+            let parsed = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{name}: {line}: {error}"));
+            seen.push(match parsed.command {
+                Command::Matrix(MatrixArgs { plan: true, .. }) => "plan",
+                Command::Matrix(MatrixArgs { job: Some(_), .. }) => "job",
+                Command::Results(ResultsArgs { verb: ResultsVerb::Merge(_) }) => "merge",
+                Command::Report(_) => continue,
+                other => panic!("{name}: {line} is {other:?}"),
+            });
+        }
+        assert_eq!(seen, ["plan", "job", "merge"], "{name}");
+    }
 }

@@ -15,7 +15,7 @@ use crate::variant::Variant;
 const NOISE: u32 = 5;
 
 /// Trials of a cell in a boot that only has to say held or released.
-const TRIALS: u32 = 2;
+const TRIALS: u32 = 1;
 
 /// `cargo xtask bisect`.
 #[derive(Debug, Clone, Args)]

@@ -63,7 +63,8 @@ Examples:
   cargo xtask results list                  all runs below results/runs, the newest first
   cargo xtask results show RUN              as the run itself told it
   cargo xtask results diff RUN              what changed from that run to the newest?
-  cargo xtask results diff reference RUN    and from the committed evidence to a run?";
+  cargo xtask results diff reference RUN    and from the committed evidence to a run?
+  cargo xtask results merge ~/from-ci/*     the runs of other machines, and one table of them";
 
 /// What can be done with results.
 #[derive(Debug, Subcommand)]
@@ -74,7 +75,31 @@ pub enum ResultsVerb {
     Show(ShowArgs),
     /// What changed between two runs: new, missing, flaky, fixed, persistent
     Diff(DiffArgs),
+    /// Take over the runs of other machines, and make the jobs of one matrix one run
+    Merge(MergeArgs),
 }
+
+/// `cargo xtask results merge`.
+#[derive(Debug, Args)]
+#[command(after_long_help = MERGE_RULES)]
+pub struct MergeArgs {
+    /// `results` folders of other checkouts
+    #[arg(required = true, value_name = "DIR")]
+    pub stores: Vec<PathBuf>,
+
+    /// Print the results that were folded as one JSON array on standard output, and nothing else there
+    #[arg(long)]
+    pub json: bool,
+}
+
+const MERGE_RULES: &str = "\
+Every run that ended is copied to results/runs under its own name, unless it is there. Those among them that were made by the
+same xtask, in the same configuration, with the same cells, trials and accelerator are folded into one run more: of each
+target its newest run. Merging twice is merging once.
+
+Exit codes:
+    0  merged, whatever was measured: with one folded run, the exit code is that run's
+    4  there is no run in any of the folders";
 
 /// `cargo xtask results list`.
 #[derive(Debug, Args)]

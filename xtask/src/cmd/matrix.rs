@@ -10,27 +10,48 @@ use anyhow::{Context, anyhow};
 use clap::Parser;
 
 use super::{finish, lab};
-use crate::cli::{Cli, Command, MatrixArgs};
+use crate::cli::{Cli, Command, MatrixArgs, MeasureArgs};
 use crate::error::Error;
+use crate::jobs;
 use crate::judge;
 use crate::matrix;
 use crate::report;
 use crate::report::table::Look;
 use crate::store::{self, RunDir, RunInfo};
+use crate::target::Target;
 
 /// Runs it; the exit code is that of the worst target.
 ///
 /// # Errors
 /// As [`Error`] lists.
 pub fn run(args: &MatrixArgs, checkout: &Path) -> Result<u8, Error> {
-    let result = match &args.resume {
-        None => measure(args, checkout, None),
-        Some(run) => resume(args, run, checkout),
+    if args.plan {
+        return plan(args, checkout);
+    }
+    let result = match (&args.resume, &args.job) {
+        (Some(run), _) => resume(args, run, checkout),
+        (None, Some(id)) => measure(&job(args, id, checkout)?, checkout, None),
+        (None, None) => measure(args, checkout, None),
     };
     if matches!(result, Err(Error::Interrupted)) {
         eprintln!("what is finished is kept: go on with `cargo xtask matrix --resume`");
     }
     result
+}
+
+/// Its jobs, as JSON.
+fn plan(args: &MatrixArgs, checkout: &Path) -> Result<u8, Error> {
+    let choice = matrix::choose(&checkout.join("patches"), &args.targets, &args.linux)?;
+    let plan = jobs::plan(&choice);
+    println!("{}", serde_json::to_string(&plan).context("cannot serialise the plan")?);
+    Ok(0)
+}
+
+/// The arguments of a matrix that is this job alone.
+fn job(args: &MatrixArgs, id: &str, checkout: &Path) -> Result<MatrixArgs, Error> {
+    let (target, config) = jobs::named(&Target::names(&checkout.join("patches"))?, id)?;
+    let measure = MeasureArgs { config, ..args.measure.clone() };
+    Ok(MatrixArgs { targets: vec![target], measure, linux: args.linux.clone(), resume: None, plan: false, job: None })
 }
 
 /// The same command line again, with the record that it began.

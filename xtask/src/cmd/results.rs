@@ -7,9 +7,10 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::print;
-use crate::cli::{DiffArgs, ListArgs, ResultsArgs, ResultsVerb, ShowArgs};
+use crate::cli::{DiffArgs, ListArgs, MergeArgs, ResultsArgs, ResultsVerb, ShowArgs};
 use crate::diff;
 use crate::error::Error;
+use crate::outcome::Outcome;
 use crate::report;
 use crate::report::list::Entry;
 use crate::report::table::Look;
@@ -24,6 +25,7 @@ pub fn run(args: &ResultsArgs, checkout: &Path) -> Result<u8, Error> {
         ResultsVerb::List(args) => list(args, checkout),
         ResultsVerb::Show(args) => show(args, checkout),
         ResultsVerb::Diff(args) => compare(args, checkout),
+        ResultsVerb::Merge(args) => merge(args, checkout),
     }
 }
 
@@ -65,6 +67,24 @@ fn compare(args: &DiffArgs, checkout: &Path) -> Result<u8, Error> {
         print!("{}", report::diff::render(&lines, names, Look::of_stdout()));
     }
     Ok(exit)
+}
+
+fn merge(args: &MergeArgs, checkout: &Path) -> Result<u8, Error> {
+    let merged = store::merge(checkout, &args.stores)?;
+    for left in &merged.left {
+        eprintln!("left: {left}");
+    }
+    eprintln!("{} runs taken over, {} were here before", merged.taken.len(), merged.known.len());
+    let outcomes: Vec<Outcome> =
+        merged.folded.iter().map(|dir| store::stored_outcome(dir)).collect::<Result<_, _>>()?;
+    if args.json {
+        println!("{}", serde_json::to_string(&outcomes).context("cannot serialise the results")?);
+    } else {
+        for outcome in &outcomes {
+            print!("{}", report::matrix::render(outcome, Look::of_stdout()));
+        }
+    }
+    Ok(outcomes.iter().map(|outcome| outcome.exit).max().unwrap_or(0))
 }
 
 fn name(evidence: &Evidence) -> &str {

@@ -26,11 +26,15 @@ pub struct Stored {
 /// # Errors
 /// The folder cannot be listed.
 pub fn runs(checkout: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let runs = checkout.join(RUNS);
+    runs_in(&checkout.join(RUNS))
+}
+
+/// The folders of all runs in this one, oldest first; none if it is not there.
+pub(super) fn runs_in(runs: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut dirs = Vec::new();
     if runs.exists() {
         let list = || format!("cannot list {}", runs.display());
-        for entry in std::fs::read_dir(&runs).with_context(list)? {
+        for entry in std::fs::read_dir(runs).with_context(list)? {
             dirs.push(entry.with_context(list)?.path());
         }
     }

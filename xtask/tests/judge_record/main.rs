@@ -12,5 +12,6 @@ mod report_formats;
 mod report_page;
 mod report_render;
 mod results_diff;
+mod store_merge;
 mod store_run;
 mod told;
