@@ -202,6 +202,6 @@ fn keep(draft: TempDir, place: &Path) -> anyhow::Result<()> {
     let show = || format!("cannot rename {} to {}", draft.path().display(), place.display());
     std::fs::rename(draft.path(), place).with_context(show)?;
     // It is gone from there: there is nothing to remove.
-    let _ = draft.keep();
+    drop(draft.keep());
     Ok(())
 }
