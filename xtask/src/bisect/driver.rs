@@ -276,7 +276,7 @@ impl Driver<'_> {
         }
         // What has been the longest was the most that was compiled at once.
         let clean_is_done = self.journal.tests().any(|test| matches!(test.what, What::Clean { .. }));
-        let longest = self.journal.tests().map(|test| test.wall).fold(self.whole() * step, f64::max);
+        let longest = self.journal.tests().map(|test| test.wall).fold(step, f64::max);
         let clean = if clean_is_done { 0.0 } else { longest };
         // The culprit's parent is a kept kernel, the newest without it is not.
         let confirm = if phase == Phase::Search { boot + step } else { 0.0 };
