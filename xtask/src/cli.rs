@@ -185,7 +185,7 @@ Examples:
   cargo xtask test v6.1 --linux ~/linux   does our 6.1 series cure this tree?";
 
 /// `cargo xtask matrix`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_long_help = MATRIX_EXAMPLES)]
 pub struct MatrixArgs {
     /// Folders of patches/ [default: all that can be fetched, and those with a --linux]

@@ -18,7 +18,7 @@ use crate::variant::Variant;
 
 /// Minutes of two cores for a side: a cold build and a boot under emulation, as measured
 /// for the committed evidence, and rounded up.
-const GUESS: [(Variant, u32); 2] = [(Variant::Measure, 6), (Variant::Debug, 14)];
+const MINUTES_A_SIDE: [(Variant, u32); 2] = [(Variant::Measure, 6), (Variant::Debug, 14)];
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -51,7 +51,7 @@ pub struct Job {
 /// The jobs of these targets in all configurations.
 #[must_use]
 pub fn plan(choice: &Choice) -> Plan {
-    let of = |(target, _): &(Target, _)| GUESS.map(|(config, guess)| job(target, config, guess));
+    let of = |(target, _): &(Target, _)| MINUTES_A_SIDE.map(|(config, guess)| job(target, config, guess));
     Plan { schema: 1, jobs: choice.chosen.iter().flat_map(of).collect(), left_out: choice.left_out.clone() }
 }
 
@@ -76,7 +76,7 @@ fn id(target: &str, config: Variant) -> String {
 /// # Errors
 /// [`Error::NothingSelected`]: there is no such job; all are named.
 pub fn named(targets: &[String], wanted: &str) -> Result<(String, Variant), Error> {
-    let all = || targets.iter().flat_map(|target| GUESS.map(|(config, _)| (target, config)));
+    let all = || targets.iter().flat_map(|target| MINUTES_A_SIDE.map(|(config, _)| (target, config)));
     let found = all().find(|(target, config)| id(target, *config) == wanted);
     found.map(|(target, config)| (target.clone(), config)).ok_or_else(|| {
         let names: Vec<String> = all().map(|(target, config)| id(target, config)).collect();

@@ -197,7 +197,7 @@ impl Report {
         };
         self.confirmation = confirmation.clone();
         self.noise = noise(items, journal, item);
-        if self.noise.is_some_and(|noise| !noise.is_credible()) {
+        if self.exit == 0 && self.noise.is_some_and(|noise| !noise.is_credible()) {
             (self.verdict, self.exit) = ("unconfirmed", 125);
             self.why = Some(
                 "boots disagree with it more often than --noise says: search again with the rate below".to_owned(),

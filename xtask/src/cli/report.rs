@@ -87,7 +87,7 @@ pub struct MergeArgs {
     #[arg(required = true, value_name = "DIR")]
     pub stores: Vec<PathBuf>,
 
-    /// Print the results that were folded as one JSON array on standard output, and nothing else there
+    /// Print the results, one for each configuration, as one JSON array on standard output, and nothing else there
     #[arg(long)]
     pub json: bool,
 }
@@ -98,8 +98,10 @@ same xtask, in the same configuration, with the same cells, trials and accelerat
 target its newest run. Merging twice is merging once.
 
 Exit codes:
-    0  merged, whatever was measured: with one folded run, the exit code is that run's
-    4  there is no run in any of the folders";
+    0  all that was merged passed
+    4  there is no run in any of the folders
+  125  a folder has no run in it, or a run that did not end
+    otherwise that of the worst run";
 
 /// `cargo xtask results list`.
 #[derive(Debug, Args)]

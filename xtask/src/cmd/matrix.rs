@@ -28,10 +28,9 @@ pub fn run(args: &MatrixArgs, checkout: &Path) -> Result<u8, Error> {
     if args.plan {
         return plan(args, checkout);
     }
-    let result = match (&args.resume, &args.job) {
-        (Some(run), _) => resume(args, run, checkout),
-        (None, Some(id)) => measure(&job(args, id, checkout)?, checkout, None),
-        (None, None) => measure(args, checkout, None),
+    let result = match &args.resume {
+        Some(run) => resume(args, run, checkout),
+        None => alone(args.clone(), checkout).and_then(|args| measure(&args, checkout, None)),
     };
     if matches!(result, Err(Error::Interrupted)) {
         eprintln!("what is finished is kept: go on with `cargo xtask matrix --resume`");
@@ -47,11 +46,12 @@ fn plan(args: &MatrixArgs, checkout: &Path) -> Result<u8, Error> {
     Ok(0)
 }
 
-/// The arguments of a matrix that is this job alone.
-fn job(args: &MatrixArgs, id: &str, checkout: &Path) -> Result<MatrixArgs, Error> {
+/// The arguments of the matrix that is the job alone, if one is named.
+fn alone(args: MatrixArgs, checkout: &Path) -> Result<MatrixArgs, Error> {
+    let Some(id) = &args.job else { return Ok(args) };
     let (target, config) = jobs::named(&Target::names(&checkout.join("patches"))?, id)?;
-    let measure = MeasureArgs { config, ..args.measure.clone() };
-    Ok(MatrixArgs { targets: vec![target], measure, linux: args.linux.clone(), resume: None, plan: false, job: None })
+    let measure = MeasureArgs { config, ..args.measure };
+    Ok(MatrixArgs { targets: vec![target], measure, job: None, ..args })
 }
 
 /// The same command line again, with the record that it began.
@@ -68,7 +68,7 @@ fn resume(args: &MatrixArgs, run: &str, checkout: &Path) -> Result<u8, Error> {
     recorded.measure.boot.json = now.json;
     recorded.measure.boot.quiet = now.quiet;
     recorded.measure.boot.yes = now.yes;
-    measure(&recorded, checkout, Some((RunDir::reopen(&dir)?, info)))
+    measure(&alone(recorded, checkout)?, checkout, Some((RunDir::reopen(&dir)?, info)))
 }
 
 /// The arguments of the matrix that made this record.
@@ -92,4 +92,21 @@ fn measure(args: &MatrixArgs, checkout: &Path, record: Option<(RunDir, RunInfo)>
         print!("{}", report::matrix::render(&outcome, Look::of_stdout()));
     }
     Ok(outcome.exit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::variant::Variant;
+
+    #[test]
+    fn a_job_is_the_matrix_of_its_target_also_when_it_is_taken_up_again() {
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let argv = ["xtask", "matrix", "--job", "v6.12-debug", "--trials", "3"].map(str::to_owned);
+        let plan = selftests::plan::Plan { cells: Vec::new(), trials: 3, hold_ms: 100, patience: 1.0, stress: None };
+        let info = RunInfo::new(&argv, "tcg", Variant::Debug, &plan, None);
+        let args = alone(recorded(&info).unwrap(), &checkout).unwrap();
+        assert_eq!((args.targets, args.measure.config, args.job), (vec!["v6.12".to_owned()], Variant::Debug, None));
+        assert_eq!(args.measure.trials, Some(3));
+    }
 }

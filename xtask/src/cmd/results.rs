@@ -15,6 +15,7 @@ use crate::report;
 use crate::report::list::Entry;
 use crate::report::table::Look;
 use crate::store::{self, Evidence};
+use crate::verdict::Verdict;
 
 /// Dispatches.
 ///
@@ -76,7 +77,7 @@ fn merge(args: &MergeArgs, checkout: &Path) -> Result<u8, Error> {
     }
     eprintln!("{} runs taken over, {} were here before", merged.taken.len(), merged.known.len());
     let outcomes: Vec<Outcome> =
-        merged.folded.iter().map(|dir| store::stored_outcome(dir)).collect::<Result<_, _>>()?;
+        merged.results.iter().map(|dir| store::stored_outcome(dir)).collect::<Result<_, _>>()?;
     if args.json {
         println!("{}", serde_json::to_string(&outcomes).context("cannot serialise the results")?);
     } else {
@@ -84,7 +85,10 @@ fn merge(args: &MergeArgs, checkout: &Path) -> Result<u8, Error> {
             print!("{}", report::matrix::render(outcome, Look::of_stdout()));
         }
     }
-    Ok(outcomes.iter().map(|outcome| outcome.exit).max().unwrap_or(0))
+    // What is not there is no pass.
+    let missing = (!merged.left.is_empty()).then_some(Verdict::Inconclusive);
+    let worst = outcomes.iter().map(|outcome| outcome.verdict).chain(missing).max();
+    Ok(worst.unwrap_or(Verdict::Inconclusive).exit_code())
 }
 
 fn name(evidence: &Evidence) -> &str {

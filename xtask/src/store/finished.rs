@@ -14,7 +14,7 @@ use anyhow::{Context, anyhow};
 use serde::{Deserialize, Serialize};
 
 use super::read::{json, read_info};
-use super::{OUTCOME, RUNS, RunDir, RunInfo, boot_name, target_file, write_json};
+use super::{OUTCOME, RUNS, RunDir, RunInfo, boot_name, runs, target_file, write_json};
 use crate::error::Error;
 use crate::outcome::TargetOutcome;
 
@@ -106,16 +106,7 @@ fn finished_file(target: &str) -> String {
 /// # Errors
 /// [`Error::NothingSelected`] if there is none; the folder cannot be read.
 pub fn unfinished(checkout: &Path, wanted: impl Fn(&RunInfo) -> bool) -> Result<std::path::PathBuf, Error> {
-    let runs = checkout.join(RUNS);
-    let mut dirs = Vec::new();
-    if runs.exists() {
-        for entry in std::fs::read_dir(&runs).with_context(|| format!("cannot list {}", runs.display()))? {
-            dirs.push(entry.with_context(|| format!("cannot list {}", runs.display()))?.path());
-        }
-    }
-    // Names begin with the time.
-    dirs.sort();
     let open = |dir: &std::path::PathBuf| !dir.join(OUTCOME).exists() && read_info(dir).is_ok_and(|info| wanted(&info));
-    let none = || Error::NothingSelected(anyhow!("no run in {} waits to be resumed", runs.display()));
-    dirs.into_iter().rfind(open).ok_or_else(none)
+    let none = || Error::NothingSelected(anyhow!("no run in {} waits to be resumed", checkout.join(RUNS).display()));
+    runs(checkout)?.into_iter().rfind(open).ok_or_else(none)
 }

@@ -29,7 +29,8 @@ pub fn runs(checkout: &Path) -> anyhow::Result<Vec<PathBuf>> {
     runs_in(&checkout.join(RUNS))
 }
 
-/// The folders of all runs in this one, oldest first; none if it is not there.
+/// The folders of all runs in this one, oldest first; none if it is not there. A hidden
+/// one is a copy that is being made, or that a kill has left.
 pub(super) fn runs_in(runs: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut dirs = Vec::new();
     if runs.exists() {
@@ -38,7 +39,8 @@ pub(super) fn runs_in(runs: &Path) -> anyhow::Result<Vec<PathBuf>> {
             dirs.push(entry.with_context(list)?.path());
         }
     }
-    dirs.retain(|dir| dir.join(INFO).is_file());
+    let hidden = |dir: &Path| dir.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    dirs.retain(|dir| !hidden(dir) && dir.join(INFO).is_file());
     // Names begin with the time.
     dirs.sort();
     Ok(dirs)

@@ -3,17 +3,17 @@
 //!
 //! ```text
 //! DIR/runs/A  (v6.1)  ┐            results/runs/A, B         as they are
-//! DIR/runs/B  (v6.12) ┴─ merge ─→  results/runs/<UTC>-mXXXXXX  one run with both targets
+//! DIR/runs/B  (v6.12) ┴─ merge ─→  results/runs/<UTC>~XXXXXX  one run with both targets
 //! ```
 //!
 //! What is folded was measured by the same tool, in the same way: one run for each
 //! configuration. Its name follows from the runs that it is made of, so that merging
-//! twice is merging once.
+//! twice is merging once, and sorts behind the newest of them: it is the newest run.
 //!
 //! Owns: what may be folded, and the copies. A folder is there whole or not at all.
 //! Must not: judge by other rules than the record's own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,7 @@ use tempfile::TempDir;
 use super::{INFO, OUTCOME, RUNS, RunInfo, Stored, stored, write_json};
 use crate::error::Error;
 use crate::file;
+use crate::interrupt;
 use crate::judge;
 use crate::outcome::TargetOutcome;
 use crate::target::version_key;
@@ -38,8 +39,9 @@ pub struct Merged {
     pub known: Vec<String>,
     /// What was left, each with the reason.
     pub left: Vec<String>,
-    /// Folders of the runs that several were folded into, old or new.
-    pub folded: Vec<PathBuf>,
+    /// One folder of ours for each configuration: the run that several were folded into,
+    /// old or new, or the only one.
+    pub results: Vec<PathBuf>,
 }
 
 /// Takes over the runs of these stores: `results` folders of other checkouts.
@@ -57,6 +59,7 @@ pub fn merge(checkout: &Path, stores: &[PathBuf]) -> Result<Merged, Error> {
             merged.left.push(format!("{}: there is no run in it", store.display()));
         }
         for dir in dirs {
+            interrupt::check()?;
             let run = match stored(&dir) {
                 Ok(run) if run.outcome.is_some() => run,
                 Ok(run) => {
@@ -91,7 +94,7 @@ pub fn merge(checkout: &Path, stores: &[PathBuf]) -> Result<Merged, Error> {
         )));
     }
     for group in groups.into_values() {
-        merged.folded.extend(fold(&ours, &group)?);
+        merged.results.extend(fold(&ours, &group)?);
     }
     Ok(merged)
 }
@@ -113,21 +116,25 @@ fn is_folded(info: &RunInfo) -> bool {
     info.argv.get(1).is_some_and(|word| word == "results")
 }
 
-/// One run of several, if there are several; its folder.
+/// One run of several; of one that run. Its folder.
 fn fold(ours: &Path, group: &BTreeMap<String, Stored>) -> Result<Option<PathBuf>, Error> {
     let mut ids: Vec<&str> = group.values().map(|run| run.id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
-    let (Some(newest), true) = (ids.last(), ids.len() > 1) else { return Ok(None) };
+    let Some(newest) = ids.last() else { return Ok(None) };
+    if ids.len() == 1 {
+        return Ok(Some(ours.join(newest)));
+    }
     let digest = Sha256::digest(ids.join("\n").as_bytes());
     let short = digest.iter().take(3).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let time = newest.split('-').next().unwrap_or_default();
-    let place = ours.join(format!("{time}-m{short}"));
+    let place = ours.join(format!("{time}~{short}"));
     if place.join(OUTCOME).is_file() {
         return Ok(Some(place));
     }
     let draft = draft(&place)?;
     let (mut info, mut outcomes): (Option<RunInfo>, Vec<TargetOutcome>) = (None, Vec::new());
+    let mut replays = BTreeSet::new();
     for name in in_order(group.keys()) {
         let Some(run) = group.get(name) else { continue };
         copy_target(&ours.join(&run.id), draft.path(), name)?;
@@ -135,12 +142,13 @@ fn fold(ours: &Path, group: &BTreeMap<String, Stored>) -> Result<Option<PathBuf>
         let whole = info.get_or_insert_with(|| RunInfo { targets: Vec::new(), ..run.info.clone() });
         whole.targets.extend(targets);
         whole.started = whole.started.clone().min(run.info.started.clone());
+        replays.insert(run.info.replay.clone());
         let told = run.outcome.iter().flat_map(|outcome| &outcome.targets);
         outcomes.extend(told.filter(|outcome| &outcome.target == name).cloned());
     }
     let Some(mut info) = info else { return Ok(None) };
     info.argv = ["xtask", "results", "merge"].into_iter().chain(ids.iter().copied()).map(str::to_owned).collect();
-    info.replay = format!("each of {} by itself", ids.join(", "));
+    info.replay = replays.into_iter().collect::<Vec<_>>().join(" && ");
     write_json(&draft.path().join(INFO), &info)?;
     let id = place.file_name().context("a folder has no name")?.to_string_lossy().into_owned();
     // As each was told when it ended, whatever the rules are today.

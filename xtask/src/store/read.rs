@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use serde::de::DeserializeOwned;
 
+use super::history::runs_in;
 use super::info::{RunInfo, SCHEMA, TargetInfo};
 use super::{INFO, OUTCOME, RUNS, TRANSCRIPT, boot_name, target_file};
 use crate::error::Error;
@@ -27,7 +28,7 @@ use crate::verdict::Verdict;
 pub fn find(checkout: &Path, wanted: Option<&str>) -> Result<PathBuf, Error> {
     let runs = checkout.join(RUNS);
     let Some(wanted) = wanted else {
-        let newest = newest(&runs)?;
+        let newest = runs_in(&runs)?.pop();
         return newest.ok_or_else(|| Error::NothingSelected(anyhow!("there is no run in {}", runs.display())));
     };
     let candidates = [PathBuf::from(wanted), checkout.join(wanted), runs.join(wanted)];
@@ -35,22 +36,6 @@ pub fn find(checkout: &Path, wanted: Option<&str>) -> Result<PathBuf, Error> {
         let runs = runs.display();
         Error::NothingSelected(anyhow!("{wanted:?} is no record of a run: neither it nor {runs}/{wanted} has a {INFO}"))
     })
-}
-
-/// Names begin with the time, so that the last by name is the newest.
-fn newest(runs: &Path) -> anyhow::Result<Option<PathBuf>> {
-    if !runs.exists() {
-        return Ok(None);
-    }
-    let list = || format!("cannot list {}", runs.display());
-    let mut newest = None;
-    for entry in std::fs::read_dir(runs).with_context(list)? {
-        let dir = entry.with_context(list)?.path();
-        if dir.join(INFO).is_file() {
-            newest = newest.max(Some(dir));
-        }
-    }
-    Ok(newest)
 }
 
 /// Judges the record in the folder `dir` as if its boots had just ended. A boot

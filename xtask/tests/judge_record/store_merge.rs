@@ -67,15 +67,21 @@ fn jobs_of_three_machines_are_the_matrix_of_one_and_twice_is_once() {
     let ours = tempfile::tempdir().unwrap();
     let stores: Vec<PathBuf> = machines.iter().map(results).collect();
     let merged = store::merge(ours.path(), &stores).unwrap();
-    assert_eq!((merged.taken.len(), merged.known.len(), merged.folded.len()), (3, 0, 1));
-    let folded = store::stored_outcome(&merged.folded[0]).unwrap();
+    assert_eq!((merged.taken.len(), merged.known.len(), merged.results.len()), (3, 0, 1));
+    let folded = store::stored_outcome(&merged.results[0]).unwrap();
     assert_eq!((&folded.targets, folded.verdict, folded.exit), (&expected.targets, expected.verdict, expected.exit));
-    assert_eq!(store::judge_again(&merged.folded[0]).unwrap(), folded);
+    assert_eq!(store::judge_again(&merged.results[0]).unwrap(), folded);
     assert!(folded.run.as_deref().is_some_and(|run| ours.path().join(run).join("outcome.json").is_file()));
+    assert_eq!(store::find(ours.path(), None).unwrap(), merged.results[0], "it is the newest");
+    let draft = ours.path().join(store::RUNS).join(".merge-left");
+    fs::create_dir(&draft).unwrap();
+    fs::copy(merged.results[0].join("run.json"), draft.join("run.json")).unwrap();
+    assert!(!store::runs(ours.path()).unwrap().contains(&draft));
+    fs::remove_dir_all(draft).unwrap();
     let before = files(ours.path());
     for stores in [stores.clone(), stores.into_iter().rev().collect()] {
         let again = store::merge(ours.path(), &stores).unwrap();
-        assert_eq!((again.taken.len(), again.known.len(), &again.folded), (0, 3, &merged.folded));
+        assert_eq!((again.taken.len(), again.known.len(), &again.results), (0, 3, &merged.results));
         assert_eq!(files(ours.path()), before);
     }
     assert!(before.iter().all(|(path, _)| !path.to_string_lossy().contains("/.")));
@@ -96,7 +102,7 @@ fn of_two_runs_of_a_target_the_newer_one_counts() {
     let ours = tempfile::tempdir().unwrap();
     let merged = store::merge(ours.path(), &[results(&one), results(&other)]).unwrap();
     assert_eq!(merged.taken.len(), 3);
-    let folded = store::stored_outcome(&merged.folded[0]).unwrap();
+    let folded = store::stored_outcome(&merged.results[0]).unwrap();
     assert_eq!((folded.targets.len(), folded.verdict), (2, Verdict::Pass));
 }
 
@@ -112,7 +118,9 @@ fn runs_that_measured_something_else_and_runs_without_end_are_not_folded() {
     fs::remove_file(results(&other).join("runs").join(&open).join("outcome.json")).unwrap();
     let ours = tempfile::tempdir().unwrap();
     let merged = store::merge(ours.path(), &[results(&one), results(&other)]).unwrap();
-    assert_eq!((merged.taken.len(), merged.folded.len()), (2, 0));
+    // Each is the only one of its kind, and told as that.
+    let told = merged.results.iter().map(|dir| store::stored_outcome(dir).unwrap().targets.len());
+    assert_eq!((merged.taken.len(), told.collect::<Vec<_>>()), (2, vec![1, 1]));
     assert!(merged.left[0].contains(&open) && merged.left[0].contains("did not end"), "{:?}", merged.left);
     let empty = tempfile::tempdir().unwrap();
     assert!(matches!(store::merge(ours.path(), &[results(&empty)]), Err(Error::NothingSelected(_))));
