@@ -2,9 +2,9 @@
 //! Measures the cells of a plan, one after the other, and does its stress.
 //!
 //! Owns: the order within a cell (probed process, does KVM run at all, proof of
-//! async page faults, trials, retries) and the frames about it. Must not: live
-//! in the probed mm, judge, or go on after a broken cell: what broke it may
-//! break the next one, so the supervisor starts afresh.
+//! async page faults, trials, retries), how long a probed process is kept, and the
+//! frames about it. Must not: live in the probed mm, judge, or go on after a broken
+//! cell: what broke it may break the next one, so the supervisor starts afresh.
 
 use std::io::Write;
 
@@ -49,9 +49,10 @@ pub(crate) fn run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<u8> {
     if let Err(reason) = &rig.trace {
         frame(out, Frame::Note { text: format!("async page faults cannot be counted: {reason}") })?;
     }
+    let mut kept = None;
     for cell in &plan.cells {
         frame(out, Frame::Start { cell: *cell })?;
-        let mut run = CellRun { rig: &mut rig, plan, cell: *cell, out };
+        let mut run = CellRun { rig: &mut rig, plan, cell: *cell, kept: &mut kept, out };
         let outcome = run.measure().unwrap_or_else(Failure::end);
         let broken = matches!(outcome, CellEnd::Broken { .. });
         frame(out, Frame::Result { cell: *cell, outcome })?;
@@ -59,6 +60,7 @@ pub(crate) fn run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<u8> {
             return Ok(BROKEN);
         }
     }
+    drop(kept);
     if let Some(stress) = plan.stress {
         frame(out, Frame::StressStart { stress })?;
         let outcome = watch::run(&mut rig, stress, &mut |note| frame(out, note));
@@ -83,7 +85,16 @@ struct CellRun<'a> {
     rig: &'a mut Rig,
     plan: &'a Plan,
     cell: Cell,
+    /// The probed process of the cell before.
+    kept: &'a mut Option<Proved>,
     out: &'a mut dyn Write,
+}
+
+/// A probed process whose vCPU runs and, where it may, takes async page faults: fit for
+/// each cell with this setup. To start another one takes longer than a trial.
+struct Proved {
+    setup: Setup,
+    subject: Subject,
 }
 
 impl CellRun<'_> {
@@ -96,11 +107,13 @@ impl CellRun<'_> {
             }
             Situation::Control(_) => Setup { async_faults: false, write: false },
         };
-        let subject = self.rig.kit.subject(setup)?;
-        self.first_run(&subject)?;
-        if let Situation::Fault(_, Path::ApfHalt, access) = situation {
-            self.prove_async(&subject, access)?;
-        }
+        let subject = match self.kept.take() {
+            Some(kept) if kept.setup == setup => kept.subject,
+            other => {
+                drop(other);
+                self.proved(situation, setup)?
+            }
+        };
         swap::set_page_cluster(self.cell.window.max(1).ilog2())?;
         let ready = now();
         for trial in 0..self.plan.trials {
@@ -110,7 +123,19 @@ impl CellRun<'_> {
         let (start, trials) = (millis(ready - begun), millis(now() - ready));
         let text = format!("{}: {start:.0} ms to start, {trials:.0} ms for {} trials", self.cell, self.plan.trials);
         frame(self.out, Frame::Note { text })?;
+        // Only one that answered to the end is worth keeping.
+        *self.kept = Some(Proved { setup, subject });
         Ok(CellEnd::Complete { trials: self.plan.trials })
+    }
+
+    /// A new process to probe, once it has shown what it is for.
+    fn proved(&mut self, situation: Situation, setup: Setup) -> Result<Subject, Failure> {
+        let subject = self.rig.kit.subject(setup)?;
+        self.first_run(&subject)?;
+        if let Situation::Fault(_, Path::ApfHalt, access) = situation {
+            self.prove_async(&subject, access)?;
+        }
+        Ok(subject)
     }
 
     /// One access without any swap: does KVM run a guest here at all?

@@ -19,6 +19,7 @@
 pub mod confirm;
 pub mod driver;
 pub mod effect;
+pub mod estimate;
 pub mod evidence;
 mod flaky;
 pub mod graph;

@@ -18,6 +18,10 @@ use crate::progress::Progress;
 /// and proc macros, which must stay dynamic.
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
+/// Static, and not position-independent: a process of ours starts in 60 ms instead of 100
+/// under emulation, without 7,000 relocations in pages that are then copied and locked.
+const FLAGS: &str = "-C target-feature=+crt-static -C relocation-model=static";
+
 /// Compiles `selftests` from the workspace at `workspace` and reads the program.
 ///
 /// # Errors
@@ -30,7 +34,7 @@ pub fn build(workspace: &Path, progress: &Progress) -> Result<Vec<u8>, Error> {
     Cmd::new(cargo)
         .args(["build", "--quiet", "--package", "selftests", "--profile", "guest", "--target", TRIPLE])
         .dir(workspace)
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .env("RUSTFLAGS", FLAGS)
         .env("CARGO_TARGET_DIR", &target_dir)
         .deadline(Duration::from_secs(1200))
         .run()?;

@@ -368,6 +368,7 @@ mod tests {
             compiler: String::new(),
             seconds: 0.0,
             rebuilt: false,
+            whole: false,
             hash: String::new(),
         };
         same_kernel(&transcript(hello("6.1.192")), &kernel).unwrap();

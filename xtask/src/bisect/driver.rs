@@ -8,25 +8,22 @@
 //! ```
 //!
 //! Owns: the order of it, retries after a failure of the host, the wall-clock
-//! budget, and the estimate of what is left. All state is in the journal: a driver
+//! budget. All state is in the journal: a driver
 //! that is made anew goes on where the last one ended. Must not: search (`step`
 //! does) or build.
 
 use std::time::{Duration, Instant};
 
 use crate::bisect::confirm::{self, Confirmation};
+use crate::bisect::estimate::{self, Rest};
 use crate::bisect::evidence::Seen;
 use crate::bisect::items::{Items, Kind};
 use crate::bisect::journal::{Event, Journal, Phase, Test, word};
-use crate::bisect::oracle::{Answer, Ask, Oracle, Unjudged, What};
+use crate::bisect::oracle::{Answer, Ask, Oracle, What};
 use crate::bisect::step::{Conflict, Open, Reason, Step, step};
 use crate::error::Error;
 use crate::interrupt;
 use crate::progress::Progress;
-
-/// What a test of a change costs that compiles the whole kernel, in tests that compile
-/// what one change needs: 10 to 27 on 6.1.
-const WHOLE: f64 = 16.0;
 
 /// How long it may take, and what is done about a failing host.
 #[derive(Debug, Clone, Copy)]
@@ -230,57 +227,26 @@ impl Driver<'_> {
 
     fn within_budget(&self, started: Instant) -> Result<(), Stop> {
         let Some(budget) = self.limits.budget else { return Ok(()) };
-        let next = self.typical().unwrap_or_default();
+        let tests: Vec<&Test> = self.journal.tests().collect();
+        let next = estimate::step(&tests, self.items.kind == Kind::Releases).unwrap_or_default();
         if started.elapsed() + Duration::from_secs_f64(next) < budget {
             return Ok(());
         }
         Err(Stop::Paused(format!("the budget of {} s is used up", budget.as_secs())))
     }
 
-    /// Seconds that a test takes for which something is compiled: the median. The
-    /// first compiles everything: it is left out as soon as there are others, and a
-    /// part of it stands for them before.
-    fn typical(&self) -> Option<f64> {
-        let compiled = |test: &&Test| {
-            let rebuilt = test.answer.kernel.as_ref().is_some_and(|kernel| kernel.rebuilt);
-            !matches!(test.what, What::Clean { .. }) && (rebuilt || test.answer.unjudged == Some(Unjudged::Build))
-        };
-        let mut walls: Vec<f64> = self.journal.tests().filter(compiled).map(|test| test.wall).collect();
-        match walls.as_mut_slice() {
-            [first] => *first /= self.whole(),
-            [_, _, ..] => drop(walls.remove(0)),
-            [] => {}
-        }
-        let walls = if walls.is_empty() { self.journal.tests().map(|test| test.wall).collect() } else { walls };
-        median(walls)
-    }
-
-    /// How much more than another test one takes that compiles everything.
-    fn whole(&self) -> f64 {
-        // Of another release everything differs anyway.
-        if self.items.kind == Kind::Releases { 1.0 } else { WHOLE }
-    }
-
     /// Seconds that all the rest will take; `None` before anything was measured.
     fn eta(&self, phase: Phase, remaining: usize) -> Option<f64> {
-        let step = self.typical()?;
-        let booted = self.journal.tests().map(|test| test.answer.seconds).filter(|seconds| seconds.boot > 0.0);
-        let boot = median(booted.map(|seconds| seconds.boot + seconds.test).collect()).unwrap_or(step);
-        // The ends, which are looked at once more, are kept kernels.
-        let ends = self.items.goods.len() + self.items.bads.len();
-        let policy = self.journal.header.policy;
-        let again = if phase == Phase::Search && policy.endpoints.last() { ends.min(remaining) } else { 0 };
-        let search = step * (remaining - again) as f64 + boot * again as f64;
-        if !self.limits.confirm {
-            return Some(search);
-        }
-        // What has been the longest was the most that was compiled at once.
-        let clean_is_done = self.journal.tests().any(|test| matches!(test.what, What::Clean { .. }));
-        let longest = self.journal.tests().map(|test| test.wall).fold(step, f64::max);
-        let clean = if clean_is_done { 0.0 } else { longest };
-        // The culprit's parent is a kept kernel, the newest without it is not.
-        let confirm = if phase == Phase::Search { boot + step } else { 0.0 };
-        Some(search + clean + confirm)
+        let rest = Rest {
+            remaining,
+            ends: self.items.goods.len() + self.items.bads.len(),
+            ends_last: self.journal.header.policy.endpoints.last(),
+            searching: phase == Phase::Search,
+            confirmed: self.limits.confirm,
+            apart: self.items.kind == Kind::Releases,
+        };
+        let tests: Vec<&Test> = self.journal.tests().collect();
+        estimate::rest(&tests, &rest)
     }
 
     fn told(&self, test: &Test, remaining: usize) {
@@ -296,11 +262,6 @@ impl Driver<'_> {
         let effect = effect_word(test.answer.effect);
         self.progress.say(format!("  {effect}: {} ({times}{left})", test.answer.why));
     }
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
 
 /// `good`, `bad` or `skip`, as the user means them: `bad` has the effect.

@@ -13,8 +13,9 @@
 mod build;
 mod source;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::Context;
 use git2::{Oid, Repository};
@@ -39,6 +40,7 @@ use crate::source::Request;
 use crate::target::Target;
 use crate::variant::Variant;
 use crate::verdict::Verdict;
+use build::Reading;
 use source::Source;
 
 /// The side's name in judgements and logs.
@@ -95,6 +97,8 @@ pub struct Kernels<'a> {
     known: BTreeMap<usize, Answer>,
     /// What their sources were, as far as they were made in this process.
     sources: BTreeMap<usize, Source>,
+    /// What their builds have read, as far as that was asked for in this process.
+    compiled: BTreeMap<usize, Rc<BTreeSet<String>>>,
 }
 
 impl Oracle for Kernels<'_> {
@@ -129,25 +133,18 @@ impl Oracle for Kernels<'_> {
             }
             built => built?,
         };
-        let build = built.seconds;
-        if let Some(item) = item {
-            self.note_files(item, &built)?;
-        }
         let kernel = made_of(&built.kernel, built.sections.clone());
-        if let (false, Some(item)) = (ask.fresh, item)
-            && let Some(mut answer) = self.same_code(item, &kernel)
-        {
-            answer.seconds.build = build;
-            answer.kernel = Some(kernel);
-            return Ok(self.keep(item, answer));
-        }
-        let mut answer = self.boots(&source, &built.kernel)?;
-        answer.seconds.build = build;
+        let same = item.filter(|_| !ask.fresh).and_then(|item| self.same_code(item, &kernel));
+        let answer = same.map_or_else(|| self.boots(&source, &built.kernel), Ok);
+        let files = built.files.map(Reading::end).transpose()?;
+        let mut answer = answer?;
+        answer.seconds.build = built.seconds;
         answer.kernel = Some(kernel);
-        Ok(match item {
-            Some(item) => self.keep(item, answer),
-            None => answer,
-        })
+        let Some(item) = item else { return Ok(answer) };
+        if let Some(files) = files {
+            self.note_files(item, files)?;
+        }
+        Ok(self.keep(item, answer))
     }
 }
 
@@ -164,7 +161,16 @@ impl<'a> Kernels<'a> {
     ) -> Self {
         let known = earlier.into_iter().collect();
         let dir = dir.to_owned();
-        Self { bench, recipes, wanted, dir, without: Vec::new(), known, sources: BTreeMap::new() }
+        Self {
+            bench,
+            recipes,
+            wanted,
+            dir,
+            without: Vec::new(),
+            known,
+            sources: BTreeMap::new(),
+            compiled: BTreeMap::new(),
+        }
     }
 
     /// As it was answered, but for what only holds for this one.
@@ -231,16 +237,22 @@ impl<'a> Kernels<'a> {
     }
 
     /// What the build of an item has read, if that is known.
-    fn files_of(&self, item: usize) -> Result<Option<std::collections::BTreeSet<String>>, Error> {
+    fn files_of(&mut self, item: usize) -> Result<Option<Rc<BTreeSet<String>>>, Error> {
+        if let Some(files) = self.compiled.get(&item) {
+            return Ok(Some(Rc::clone(files)));
+        }
         let Ok(bytes) = std::fs::read(self.files_path(item)) else { return Ok(None) };
-        Ok(serde_json::from_slice(&bytes).ok())
+        let Ok(files) = serde_json::from_slice(&bytes).map(Rc::new) else { return Ok(None) };
+        self.compiled.insert(item, Rc::clone(&files));
+        Ok(Some(files))
     }
 
-    fn note_files(&self, item: usize, built: &build::Built) -> Result<(), Error> {
-        let Some(files) = &built.files else { return Ok(()) };
+    fn note_files(&mut self, item: usize, files: BTreeSet<String>) -> Result<(), Error> {
         let path = self.files_path(item);
         file::make_dir(&self.dir.join("compiled"))?;
-        Ok(file::write(&path, &serde_json::to_vec(files).context("cannot encode a list of files")?)?)
+        file::write(&path, &serde_json::to_vec(&files).context("cannot encode a list of files")?)?;
+        self.compiled.insert(item, Rc::new(files));
+        Ok(())
     }
 
     /// Boots until a boot is valid, or has been invalid too often.
@@ -303,7 +315,8 @@ impl<'a> Kernels<'a> {
 }
 
 fn made_of(kernel: &Kernel, sections: Option<String>) -> Made {
-    Made { image: kernel.hash.clone(), sections, release: kernel.release.clone(), rebuilt: kernel.rebuilt }
+    let &Kernel { rebuilt, whole, .. } = kernel;
+    Made { image: kernel.hash.clone(), sections, release: kernel.release.clone(), rebuilt, whole }
 }
 
 fn first_line(text: &str) -> String {

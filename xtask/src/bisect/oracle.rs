@@ -110,6 +110,9 @@ pub struct Made {
     pub release: String,
     /// Was make run?
     pub rebuilt: bool,
+    /// In an empty folder?
+    #[serde(default)]
+    pub whole: bool,
 }
 
 /// An answer of another item that holds for this one, too.

@@ -134,6 +134,7 @@ impl Keeper {
             compiler: note.compiler,
             seconds: 0.0,
             rebuilt,
+            whole: false,
             hash: note.hash,
         }
     }

@@ -105,8 +105,8 @@ impl Make {
         }
     }
 
-    /// Makes the image, with a bar that knows how far it is.
-    pub(super) fn compile(&self, name: &str, progress: &Progress) -> Result<(), Error> {
+    /// Makes the image, with a bar that knows how far it is; true if the folder was empty.
+    pub(super) fn compile(&self, name: &str, progress: &Progress) -> Result<bool, Error> {
         // Nearly the first file that any build makes.
         let clean = !self.build.join("kernel/bounds.s").exists();
         let mut meter = Meter::new(self.usual_steps(), clean);
@@ -127,7 +127,7 @@ impl Make {
             file::write(&self.steps(), meter.done().to_string().as_bytes())?;
         }
         phase.done(format!("{} steps", meter.done()));
-        Ok(())
+        Ok(clean)
     }
 
     fn note(&self, cmd: &Cmd) -> anyhow::Result<()> {

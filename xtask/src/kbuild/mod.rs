@@ -78,6 +78,8 @@ pub struct Kernel {
     pub seconds: f64,
     /// Was make run? `false` if a kept kernel was found.
     pub rebuilt: bool,
+    /// And was all of it compiled, in an empty folder?
+    pub whole: bool,
     /// SHA-256 of the image, hexadecimal.
     pub hash: String,
 }
@@ -157,13 +159,13 @@ pub fn build(
     let make = Make::new(place, spec, side)?;
     recover::begin(&place.build)?;
     configure::configure(&make, &inputs)?;
-    make.compile(&format!("building {side}"), progress)?;
+    let whole = make.compile(&format!("building {side}"), progress)?;
     // make may have configured again; what is kept must be what was asked for.
     let config = place.build.join(".config");
     let config = fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()))?;
     configure::verify(&config, &inputs)?;
     let kernel = keep_result(&keeper, place, &key, inputs.compiler)?;
-    Ok(Kernel { seconds: started.elapsed().as_secs_f64(), ..kernel })
+    Ok(Kernel { seconds: started.elapsed().as_secs_f64(), whole, ..kernel })
 }
 
 /// Makes single objects (`mm/shmem.o`) in the `O=` folder and keeps nothing. One that

@@ -83,6 +83,7 @@ impl Oracle for Table {
                     sections: Some(code.to_string()),
                     release: "6.1.192".to_owned(),
                     rebuilt: true,
+                    whole: false,
                 });
                 if let (false, Some(&from)) = (ask.fresh, self.alike.get(&item)) {
                     answer.inherited = Some(Inherited { from, because: "no compiled file differs".to_owned() });

@@ -2,17 +2,19 @@
 //! From a commit to a kernel, and what its build tells about it.
 //!
 //! Owns: the work area while one item is built: source put into place, make, the
-//! digest of what is loaded at boot, the list of what was read.
+//! digest of what is loaded at boot, the list of what was read. Must not: boot.
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::thread::JoinHandle;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use git2::Repository;
 
 use super::source::Source;
 use super::{Bench, SIDE};
 use crate::bisect::inherit;
+use crate::cache::Work;
 use crate::error::Error;
 use crate::file;
 use crate::kbuild::{self, BuildSpec, Kernel, Place};
@@ -29,9 +31,29 @@ pub(super) struct Built {
     /// Digest of what is loaded at boot.
     pub(super) sections: Option<String>,
     /// What the build has read; `None` if it was built before.
-    pub(super) files: Option<BTreeSet<String>>,
+    pub(super) files: Option<Reading>,
     /// What it took, without waiting for others in the work area.
     pub(super) seconds: f64,
+}
+
+/// The list of what a build has read, under way: to make it takes as long as a boot's
+/// decompression, and nothing before the next build waits for it.
+pub(super) struct Reading(JoinHandle<anyhow::Result<BTreeSet<String>>>);
+
+impl Reading {
+    /// Nobody else gets the work area before it is done.
+    fn start(work: Work, place: Place) -> Self {
+        Self(std::thread::spawn(move || {
+            let files = inherit::read_by(&place.build, &place.src);
+            drop(work);
+            files
+        }))
+    }
+
+    /// Waits for it.
+    pub(super) fn end(self) -> anyhow::Result<BTreeSet<String>> {
+        self.0.join().map_err(|_| anyhow!("the thread that lists the files of a build has panicked"))?
+    }
 }
 
 /// Builds, or finds the kernel that was built before. `clean` compiles all of it anew.
@@ -57,11 +79,10 @@ pub(super) fn build(bench: &Bench, source: &Source, clean: bool) -> Result<Built
     };
     let spec = spec(bench, source);
     let mut kernel = kbuild::build(&place, &spec, SIDE, &tree.to_string(), put, &bench.progress)?;
-    let (mut sections, mut files) = (None, None);
-    if kernel.rebuilt {
-        sections = Some(inherit::sections(&place.build.join("vmlinux"))?);
-        files = Some(inherit::read_by(&place.build, &place.src)?);
-    }
+    let mut sections = match kernel.rebuilt {
+        true => Some(inherit::sections(&place.build.join("vmlinux"))?),
+        false => None,
+    };
     if clean {
         // Out of the folder that goes away now.
         let kept = work.dir.join("clean-kernel");
@@ -70,13 +91,14 @@ pub(super) fn build(bench: &Bench, source: &Source, clean: bool) -> Result<Built
             std::fs::copy(&*from, kept.join(name)).with_context(|| format!("cannot copy {}", from.display()))?;
             *from = kept.join(name);
         }
-        return Ok(Built { kernel, sections, files, seconds: started.elapsed().as_secs_f64() });
+    } else {
+        let note = kernel.image.with_file_name(SECTIONS);
+        match &sections {
+            Some(digest) => file::write(&note, digest.as_bytes())?,
+            None => sections = std::fs::read_to_string(&note).ok(),
+        }
     }
-    let note = kernel.image.with_file_name(SECTIONS);
-    match &sections {
-        Some(digest) => file::write(&note, digest.as_bytes())?,
-        None => sections = std::fs::read_to_string(&note).ok(),
-    }
+    let files = kernel.rebuilt.then(|| Reading::start(work, place));
     Ok(Built { kernel, sections, files, seconds: started.elapsed().as_secs_f64() })
 }
 
