@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::diff;
+use crate::sizes;
 
 /// `cargo xtask report`.
 #[derive(Debug, Args)]
@@ -158,9 +158,9 @@ Exit codes:
     4  there is no such run
   100  something is new: a regression
   125  nothing is new, but something is missing",
-        diff::TIMES,
-        diff::SAMPLES,
-        diff::MORE_MS,
-        diff::TAIL_TRIALS
+        sizes::TIMES,
+        sizes::SAMPLES,
+        sizes::MORE_MS,
+        sizes::TAIL_TRIALS
     )
 }
