@@ -31,6 +31,7 @@ pub mod kbuild;
 pub mod kconfig;
 pub mod matrix;
 pub mod measure;
+pub mod nightly;
 pub mod outcome;
 pub mod patch;
 pub mod proc;

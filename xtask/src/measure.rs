@@ -6,6 +6,7 @@
 //! [`kernel`]. Must not: choose kernels, or render.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use git2::{Oid, Repository};
@@ -194,6 +195,17 @@ impl Lab {
         self.run.forget(&target.name, &target.side_names())
     }
 
+    /// Keeps how long the kernel took that was measured last.
+    ///
+    /// # Errors
+    /// The record cannot be written.
+    pub fn took(&mut self, time: Duration) -> anyhow::Result<()> {
+        if let Some(last) = self.info.targets.last_mut() {
+            last.seconds = Some(time.as_secs_f64());
+        }
+        self.run.describe(&self.info)
+    }
+
     /// Begins the record of a kernel.
     fn begin(&mut self, name: String, target: Option<&Target>) -> anyhow::Result<()> {
         self.info.targets.push(TargetInfo {
@@ -202,6 +214,7 @@ impl Lab {
             version: String::new(),
             origin: String::new(),
             sides: Vec::new(),
+            seconds: None,
             stopped: None,
         });
         target.map_or(Ok(()), |target| self.run.keep_target(target))

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod judge;
 mod lab;
 pub mod matrix;
+pub mod nightly;
 pub mod report;
 pub mod results;
 pub mod series;

@@ -68,6 +68,9 @@ pub struct TargetInfo {
     pub origin: String,
     /// In the order in which they boot.
     pub sides: Vec<SideInfo>,
+    /// How long it took, from nothing to its outcome; `None` if that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
     /// The error that ended it early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stopped>,
