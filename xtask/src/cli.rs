@@ -17,7 +17,7 @@ use crate::variant::Variant;
 
 pub use bisect::{BisectArgs, Find, ProbeName};
 pub use nightly::NightlyArgs;
-pub use report::{DiffArgs, Format, ListArgs, MergeArgs, ReportArgs, ResultsArgs, ResultsVerb, ShowArgs};
+pub use report::{DiffArgs, Format, ListArgs, MergeArgs, ReportArgs, RerunArgs, ResultsArgs, ResultsVerb, ShowArgs};
 pub use series::{CheckArgs, ExportArgs, ImportArgs, OnTree, RefreshArgs, SeriesArgs, SeriesVerb, VerifyArgs};
 
 /// The target that `test` takes if none is named.

@@ -38,6 +38,7 @@ pub mod proc;
 pub mod progress;
 pub mod qemu;
 pub mod regress;
+pub mod repeat;
 pub mod report;
 pub mod series;
 pub mod side;

@@ -55,6 +55,8 @@ pub struct Lab {
     pub run: RunDir,
     /// What the record says about itself.
     pub info: RunInfo,
+    /// What the record says that this run repeats.
+    pub repeats: Option<RunInfo>,
 }
 
 /// A kernel to measure.
@@ -102,7 +104,26 @@ pub fn request(target: Option<&Target>, linux: Option<&LinuxArg>) -> Result<Requ
         }
     };
     let Source { package, series, suites, .. } = target.source.clone();
-    Ok(Request::Debian(DebianSource { package, series, suites, kind }))
+    Ok(Request::Debian(DebianSource { package, series, suites, kind, version: None }))
+}
+
+/// The same request for what was taken then, as far as a record says what that was.
+#[must_use]
+pub fn pinned(request: Request, then: Option<&TargetInfo>) -> Request {
+    let origin = then.map(|then| then.origin.as_str()).unwrap_or_default();
+    match request {
+        Request::Debian(source) => {
+            let version = origin.strip_prefix(&source.package).and_then(|rest| rest.split_whitespace().next());
+            Request::Debian(DebianSource { version: version.map(str::to_owned), ..source })
+        }
+        Request::Linux(linux) => {
+            let commit = origin.rsplit_once('@').map(|(_, commit)| commit);
+            // With uncommitted files there is more to it than the commit.
+            let commit = commit.filter(|commit| !commit.is_empty() && commit.chars().all(|c| c.is_ascii_hexdigit()));
+            let rev = commit.map(str::to_owned).filter(|_| linux.path.is_dir()).or_else(|| linux.rev.clone());
+            Request::Linux(LinuxArg { rev, ..linux })
+        }
+    }
 }
 
 /// A side that can be booted.
@@ -242,7 +263,9 @@ pub(crate) fn key(request: &Request) -> String {
 
 fn sides(lab: &mut Lab, subject: &Subject<'_>, seen: &mut Vec<SideOutcome>) -> Result<(), Error> {
     let work = lab.cache.work(&key(&subject.request), &lab.progress)?;
-    let base = source::obtain(&work, &lab.cache, &subject.request, &lab.progress)?;
+    let then = lab.repeats.as_ref().and_then(|run| run.targets.iter().find(|target| target.target == subject.name()));
+    let request = pinned(subject.request.clone(), then);
+    let base = source::obtain(&work, &lab.cache, &request, &lab.progress)?;
     lab.record().version.clone_from(&base.version);
     lab.record().origin.clone_from(&base.origin);
     lab.run.describe(&lab.info)?;

@@ -40,15 +40,19 @@ pub struct Measured {
     pub left: Vec<String>,
 }
 
-/// Was it made by `nightly`?
+/// Was it made by `nightly`, and not again by `results rerun`?
 #[must_use]
 pub fn is_night(info: &RunInfo) -> bool {
-    info.argv.get(1).is_some_and(|verb| verb == "nightly")
+    verb(info, 1) == "nightly" && info.repeats.is_none()
 }
 
 /// A night, or a matrix that several machines have measured.
 fn is_comparable(info: &RunInfo) -> bool {
-    is_night(info) || info.argv.get(1).is_some_and(|verb| verb == "results")
+    is_night(info) || (verb(info, 1) == "results" && verb(info, 2) == "merge")
+}
+
+fn verb(info: &RunInfo, word: usize) -> &str {
+    info.argv.get(word).map_or("", String::as_str)
 }
 
 /// The folder of the newest night by this command line that is neither told nor too old

@@ -28,7 +28,7 @@ pub struct NightlyArgs {
 
     /// Let the cache and results/ take so much of the disk at most, e.g. 40G [default: as much as they want]
     ///
-    /// Before the night and after it, build folders go, the longest unused first, and then runs, the oldest first; never the
+    /// Before the night and after it, build folders and source trees go, the longest unused first, and then runs, the oldest first; never the
     /// last run in which a target passed, nor the committed evidence. What went is told.
     #[arg(long, value_name = "SIZE")]
     pub disk: Option<ByteSize>,

@@ -9,6 +9,7 @@ mod lab;
 pub mod matrix;
 pub mod nightly;
 pub mod report;
+mod rerun;
 pub mod results;
 pub mod series;
 pub mod test;

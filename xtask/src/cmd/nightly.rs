@@ -10,8 +10,9 @@ use anyhow::{Context, anyhow};
 use clap::Parser;
 use serde_json::json;
 
+use super::finish;
+use super::lab::{self, Record};
 use super::report::rendered;
-use super::{finish, lab};
 use crate::cache::{Cache, Lock};
 use crate::cli::{Cli, Command, MatrixArgs, NightlyArgs};
 use crate::error::Error;
@@ -99,9 +100,9 @@ fn measure(
     let record = match begun {
         Some(dir) => {
             progress.say(format!("going on with {}", dir.display()));
-            Some((RunDir::reopen(dir)?, store::read_info(dir)?))
+            Record::Begun(RunDir::reopen(dir)?, Box::new(store::read_info(dir)?))
         }
-        None => None,
+        None => Record::New,
     };
     let choice = chosen(&args.matrix(), checkout)?;
     let history = store::history(checkout)?;

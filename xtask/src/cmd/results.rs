@@ -26,6 +26,7 @@ pub fn run(args: &ResultsArgs, checkout: &Path) -> Result<u8, Error> {
         ResultsVerb::List(args) => list(args, checkout),
         ResultsVerb::Show(args) => show(args, checkout),
         ResultsVerb::Diff(args) => compare(args, checkout),
+        ResultsVerb::Rerun(args) => super::rerun::run(args, checkout),
         ResultsVerb::Merge(args) => merge(args, checkout),
     }
 }

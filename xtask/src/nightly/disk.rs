@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What goes off the disk when there is too much.
 //!
-//! First build folders of the cache, the longest unused first: they can be made again.
-//! Then runs, the oldest first. Never: downloads, finished kernels, the committed evidence,
+//! First build folders and source trees of the cache, the longest unused first: they are
+//! made again from what the cache has. Then runs, the oldest first. Never: downloads, finished kernels, the committed evidence,
 //! the newest run in which a target passed in a variant, a run that may still be at work,
 //! a record that this xtask cannot read, and what another process has locked.
 //!
@@ -27,6 +27,9 @@ use crate::verdict::Verdict;
 
 /// Folders that are on their way out.
 const GOING: &str = ".pruned-";
+
+/// An empty folder is not worth a word.
+const WORTH: u64 = 64 << 10;
 
 /// Something that may go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +64,7 @@ pub fn prune(
         return Ok(disk);
     }
     let items = builds(cache)?.into_iter().chain(old_runs(checkout, night)?);
-    for item in items.filter(|item| item.bytes > 0) {
+    for item in items {
         if disk.after <= budget {
             break;
         }
@@ -109,7 +112,7 @@ pub fn used(dir: &Path) -> Result<u64, Error> {
     Ok(bytes)
 }
 
-/// The build folders of the cache, the longest unused first.
+/// The build folders and source trees of the cache, the longest unused first.
 fn builds(cache: &Cache) -> Result<Vec<Item>, Error> {
     let work = cache.root.join("work");
     let mut items: Vec<(SystemTime, Item)> = Vec::new();
@@ -121,10 +124,17 @@ fn builds(cache: &Cache) -> Result<Vec<Item>, Error> {
         let time = data.and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
         for build in folders(&area)? {
             let name = build.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name == "build" || name.starts_with("build-") {
-                let what = format!("the build folder work/{key}/{name}");
-                items.push((time, Item { bytes: used(&build)?, path: build, what, lock: Some((lock.clone(), time)) }));
+            let kind = match name.as_str() {
+                "src" => "source tree",
+                build if build == "build" || build.starts_with("build-") => "build folder",
+                _ => continue,
+            };
+            let what = format!("the {kind} work/{key}/{name}");
+            let bytes = used(&build)?;
+            if bytes < WORTH {
+                continue;
             }
+            items.push((time, Item { bytes, path: build, what, lock: Some((lock.clone(), time)) }));
         }
     }
     items.sort_by(|one, other| (one.0, &one.1.path).cmp(&(other.0, &other.1.path)));

@@ -53,7 +53,12 @@ pub fn obtain(
     let lock = Lock::acquire(&sources.join("lock"), &sources.display().to_string(), progress)?;
     let mut troubles = Vec::new();
     let lists = Lists { folder: &sources, asked_since: cache.asked_since };
-    let offers = offers(lists, source, tools, progress, &mut troubles)?;
+    let mut offers = offers(lists, source, tools, progress, &mut troubles)?;
+    if let Some(version) = &source.version {
+        offers.extend(cached(&sources, source)?);
+        // Stable: behind the wanted one the newest comes first.
+        offers.sort_by_key(|offer| offer.version != *version);
+    }
     for offer in &offers {
         if let Some(base) = import::earlier(work, &identity(offer)) {
             return Ok(base);

@@ -26,9 +26,15 @@ pub struct RunInfo {
     pub replay: String,
     /// Start, RFC 3339.
     pub started: String,
+    /// The id of the run that it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<String>,
     /// This tool's git revision, if it is known; `-dirty` if files differ from it.
     #[serde(default)]
     pub tool: Option<String>,
+    /// SHA-256 of what ran in the guest, if that is known.
+    #[serde(default)]
+    pub selftests: Option<String>,
     /// The machine that it ran on.
     pub host: Host,
     /// `tcg` or `kvm`.
@@ -116,7 +122,9 @@ impl RunInfo {
             argv: argv.to_vec(),
             replay: shell_words::join(["cargo", "xtask"].into_iter().chain(words)),
             started: jiff::Timestamp::now().to_string(),
+            repeats: None,
             tool,
+            selftests: None,
             host: Host::this(),
             accel: accel.to_owned(),
             variant,

@@ -25,7 +25,7 @@ fn fill(dir: &Path, mib: usize) {
 fn builds(cache: &Path) {
     for (key, age) in [("old", 86_400), ("new", 0)] {
         let work = cache.join("work");
-        for (part, mib) in [("build", 4), ("build-debug", 3), ("git", 1), ("kernels", 1)] {
+        for (part, mib) in [("build", 4), ("build-debug", 3), ("src", 1), ("git", 1), ("kernels", 1)] {
             fill(&work.join(key).join(part), mib);
         }
         let lock = fs::File::create(work.join(format!("{key}.lock"))).unwrap();
@@ -47,19 +47,22 @@ fn the_longest_unused_build_folders_go_first() {
     let (checkout, cache) = scene();
     builds(cache.path());
     let total = used(cache.path()).unwrap();
-    assert!((19 * MIB..20 * MIB).contains(&total), "{total}");
-    assert_eq!(pruned(cache.path(), checkout.path(), 20).pruned, []);
-    let disk = pruned(cache.path(), checkout.path(), 17);
+    assert!((21 * MIB..22 * MIB).contains(&total), "{total}");
+    assert_eq!(pruned(cache.path(), checkout.path(), 22).pruned, []);
+    let disk = pruned(cache.path(), checkout.path(), 19);
     assert_eq!(names(&disk), ["the build folder work/old/build"]);
     assert!(disk.before > disk.budget && disk.after <= disk.budget, "{disk:?}");
     let after = used(cache.path()).unwrap() + used(&checkout.path().join("results")).unwrap();
     // Who takes a lock writes into it.
     assert!(disk.after.abs_diff(after) <= 8192, "{disk:?}, {after}");
-    let disk = pruned(cache.path(), checkout.path(), 9);
-    assert_eq!(names(&disk), ["the build folder work/old/build-debug", "the build folder work/new/build"]);
+    let disk = pruned(cache.path(), checkout.path(), 10);
+    assert_eq!(
+        names(&disk),
+        ["the build folder work/old/build-debug", "the source tree work/old/src", "the build folder work/new/build",]
+    );
     // What is no build stays, even where there is too much of it.
     let disk = pruned(cache.path(), checkout.path(), 1);
-    assert_eq!(names(&disk), ["the build folder work/new/build-debug"]);
+    assert_eq!(names(&disk), ["the build folder work/new/build-debug", "the source tree work/new/src"]);
     assert!(disk.after > disk.budget);
     for part in ["work/old/git", "work/old/kernels", "sources"] {
         assert!(cache.path().join(part).join("file").is_file(), "{part}");

@@ -74,6 +74,7 @@ pub(crate) fn lab(checkout: &Path, cache: &Path, run: RunDir, info: RunInfo) -> 
         init: b"init".to_vec(),
         run,
         info,
+        repeats: None,
     }
 }
 
