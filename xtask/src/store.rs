@@ -19,11 +19,13 @@
 mod evidence;
 mod finished;
 mod history;
+mod index;
 mod info;
 mod merge;
 mod night;
 mod read;
 mod reference;
+mod schema;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -40,6 +42,7 @@ pub use evidence::{Boot, Evidence, Expectations, Waits, evidence};
 pub use finished::{Finished, is_over, unfinished};
 use history::runs_in;
 pub use history::{Stored, history, runs, stored};
+pub use index::{Entry, entries};
 pub use info::{Host, RunInfo, SideInfo, Stopped, TargetInfo, revision};
 pub use merge::{Merged, merge};
 pub use night::{Disk, NightInfo, Pruned, is_told, read_night, write_night};
