@@ -8,14 +8,14 @@
 #
 # TARGETs are v6.1 and v7.3 unless named. WORK gets a checkout and a cache for each job, and for the one
 # machine: two cold builds a target, twice. SEED names a cache to begin with a copy of; ARGS are further
-# arguments of each matrix, by default few cells and trials.
+# arguments of each matrix: by default few cells and trials, and a hold that jobs side by side do not disturb.
 set -euo pipefail
 
 work=$(realpath -m "$1")
 shift
 targets=("${@:-v6.1}")
 [ $# -gt 0 ] || targets=(v6.1 v7.3)
-read -ra args <<<"${ARGS:---cell anon.sync.* --trials 3}"
+read -ra args <<<"${ARGS:---cell anon.sync.* --trials 3 --hold 400}"
 here=$(realpath "$(dirname "$0")/../../..")
 xtask=${XTASK:-}
 if [ -z "$xtask" ]; then
