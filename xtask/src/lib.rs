@@ -8,7 +8,7 @@
 //! One noun a file, one function an arrow. The core takes values and returns
 //! values (`patch`, `kconfig`, `qemu`, `console`, `judge`, `stats`, `report`);
 //! only `source`, `series`, `worktree`, `kbuild`, `accel`, `boot`, `store`,
-//! `doctor`, `bench`, `bisect` touch the world, and every process is started by `proc`.
+//! `nightly`, `doctor`, `bench`, `bisect` touch the world, and every process is started by `proc`.
 
 pub mod accel;
 pub mod bench;

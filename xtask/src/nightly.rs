@@ -31,6 +31,9 @@ pub const RESUME_WITHIN: Duration = Duration::from_secs(20 * 3600);
 /// Words of a command line that do not change what is measured.
 const MANNERS: [&str; 5] = ["--json", "--quiet", "-q", "--yes", "-y"];
 
+/// Those that limit it, each with a value: what was cut off for lack of time may get more.
+const LIMITS: [&str; 2] = ["--budget", "--disk"];
+
 /// What a night's measuring came to.
 #[derive(Debug, Default)]
 pub struct Measured {
@@ -77,7 +80,16 @@ fn is_young(info: &RunInfo, now: jiff::Timestamp) -> bool {
 
 /// The words that decide what is measured.
 fn meant(argv: &[String]) -> Vec<&str> {
-    argv.iter().skip(1).map(String::as_str).filter(|word| !MANNERS.contains(word)).collect()
+    let mut words = argv.iter().skip(1).map(String::as_str);
+    let mut meant = Vec::new();
+    while let Some(word) = words.next() {
+        if LIMITS.contains(&word) {
+            words.next();
+        } else if !MANNERS.contains(&word) && !LIMITS.iter().any(|limit| word.starts_with(&format!("{limit}="))) {
+            meant.push(word);
+        }
+    }
+    meant
 }
 
 /// What a run is compared with, oldest first: the committed evidence, then the earlier

@@ -40,6 +40,7 @@ fn only_the_same_command_of_the_same_night_is_gone_on_with() {
     };
     assert!(found(&["xtask", "nightly", "--cell", "anon.*"], 0));
     assert!(found(&["another/xtask", "nightly", "--json", "--cell", "anon.*", "-y"], 19));
+    assert!(found(&["xtask", "nightly", "--budget", "9h", "--cell", "anon.*", "--disk=40G"], 0));
     assert!(!found(&["xtask", "nightly", "--cell", "anon.*"], 20));
     assert!(!found(&["xtask", "nightly", "--cell", "shmem.*"], 0));
     assert!(!found(&["xtask", "matrix", "--cell", "anon.*"], 0));

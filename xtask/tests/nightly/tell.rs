@@ -54,6 +54,39 @@ fn a_regression_between_two_nights_is_named_with_both_states_and_both_runs() {
     assert!(!text.contains(" new,") && text.contains(&format!("good in {}", first.id)), "{text}");
 }
 
+/// Something new is 100, be the outcome another failure, or none.
+#[test]
+fn a_regression_is_100_whatever_the_outcome() {
+    let (checkout, _cache) = scene();
+    let checkout = checkout.path();
+    for day in 3..6 {
+        stored(checkout, day, &NIGHT, Some(&ALL));
+    }
+    let change = |id: &str, change: fn(&mut serde_json::Value)| {
+        let path = checkout.join("results/runs").join(id).join("outcome.json");
+        let mut outcome = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        change(&mut outcome);
+        std::fs::write(path, outcome.to_string()).unwrap();
+    };
+    let slow = stored(checkout, 2, &NIGHT, Some(&ALL));
+    change(&slow.id, |outcome| outcome["targets"][1]["sides"][1]["cells"][0]["wait_ms"]["median"] = 4.0.into());
+    let (exit, text, _) = nightly(checkout, &["--tell", &slow.id]);
+    assert!(exit == 100 && text.contains("PASS") && text.contains("median 4.000 ms"), "{exit}: {text}");
+    let crashed = stored(checkout, 1, &NIGHT, Some(&ALL));
+    change(&crashed.id, |outcome| {
+        (outcome["exit"], outcome["verdict"]) = (103.into(), "crashed".into());
+        outcome["targets"][1]["verdict"] = "crashed".into();
+        outcome["targets"][1]["sides"][1]["verdict"] = "crashed".into();
+    });
+    let (exit, text, _) = nightly(checkout, &["--tell", &crashed.id]);
+    assert!(exit == 100 && text.contains("2 new"), "{exit}: {text}");
+    // The same for the second time is no news, and still what it is.
+    let again = stored(checkout, 0, &NIGHT, Some(&ALL));
+    let copy = |id: &str| checkout.join("results/runs").join(id).join("outcome.json");
+    std::fs::copy(copy(&crashed.id), copy(&again.id)).unwrap();
+    assert_eq!(nightly(checkout, &["--tell", &again.id]).0, 103);
+}
+
 #[test]
 fn what_a_night_did_not_measure_is_missing() {
     let (checkout, _cache) = scene();
