@@ -18,7 +18,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow};
 
@@ -36,6 +36,8 @@ const LOCK_DEADLINE: Duration = Duration::from_secs(2 * 3600);
 pub struct Cache {
     /// Its path.
     pub root: PathBuf,
+    /// What the archive has is asked for again if it was last asked before this.
+    pub asked_since: Option<SystemTime>,
 }
 
 impl Cache {
@@ -60,7 +62,7 @@ impl Cache {
         file::make_dir(root)?;
         // make and git get paths of this folder from other working directories.
         let root = std::path::absolute(root).with_context(|| format!("cannot resolve {}", root.display()))?;
-        Ok(Self { root })
+        Ok(Self { root, asked_since: None })
     }
 
     /// Where downloads are kept.

@@ -5,6 +5,7 @@
 //! with them; one file a subcommand in `cmd` does.
 
 mod bisect;
+mod nightly;
 mod report;
 mod series;
 
@@ -15,7 +16,8 @@ use crate::accel::AccelChoice;
 use crate::variant::Variant;
 
 pub use bisect::{BisectArgs, Find, ProbeName};
-pub use report::{DiffArgs, Format, ListArgs, MergeArgs, ReportArgs, ResultsArgs, ResultsVerb, ShowArgs};
+pub use nightly::NightlyArgs;
+pub use report::{DiffArgs, Format, ListArgs, MergeArgs, ReportArgs, RerunArgs, ResultsArgs, ResultsVerb, ShowArgs};
 pub use series::{CheckArgs, ExportArgs, ImportArgs, OnTree, RefreshArgs, SeriesArgs, SeriesVerb, VerifyArgs};
 
 /// The target that `test` takes if none is named.
@@ -58,6 +60,8 @@ pub enum Command {
     Test(TestArgs),
     /// Test every target, and show all kernels in one table
     Matrix(MatrixArgs),
+    /// Test every target at its newest, and compare with the nights before
+    Nightly(Box<NightlyArgs>),
     /// Look after a series: verify, check, refresh, export, import
     Series(SeriesArgs),
     /// Find the commit, patch or kernel that made others wait

@@ -11,26 +11,23 @@
 //!
 //! The same words serve a boot (sound or crashed) and a target's verdict. *States*
 //! are right at any speed and need no rule for noise. *Sizes* are noisy: a median is
-//! `new` only if it is more than [`TIMES`] the highest median of at least
-//! [`SAMPLES`] earlier passed runs of the same cell, side, variant, accelerator and
-//! hold, and [`MORE_MS`] above it. A 99th percentile is compared likewise where each
-//! run has [`TAIL_TRIALS`] trials; of fewer it is the one longest wait, which is noise.
+//! `new` only if it is more than [`TIMES`](crate::sizes::TIMES) the highest median of at least
+//! [`SAMPLES`](crate::sizes::SAMPLES) earlier passed runs of the same cell, side, variant, accelerator and
+//! hold, and [`MORE_MS`](crate::sizes::MORE_MS) above it. A 99th percentile is compared likewise where each
+//! run has [`TAIL_TRIALS`](crate::sizes::TAIL_TRIALS) trials; of fewer it is the one longest wait, which is noise.
 //!
 //! Owns: those rules. Must not: read records, or render.
 
-mod sizes;
-
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::outcome::{CellOutcome, CellState, SideOutcome, TargetOutcome};
+use crate::sizes::slower;
 use crate::store::{Evidence, RunInfo, Stored};
 use crate::variant::Variant;
 use crate::verdict::Verdict;
 
-pub use sizes::{MORE_MS, SAMPLES, TAIL_TRIALS, TIMES};
-
 /// What became of something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// It was well before: a regression.
@@ -95,23 +92,23 @@ pub fn compare(before: &Evidence, after: &Evidence, history: &[Stored]) -> Vec<L
 
 /// Can it be said, and is it well?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
-    Well,
+pub(crate) enum Seen {
+    Good,
     Bad,
     Disagreeing,
 }
 
-fn of_verdict(verdict: Verdict) -> Option<Seen> {
+pub(crate) fn of_verdict(verdict: Verdict) -> Option<Seen> {
     match verdict {
-        Verdict::Pass => Some(Seen::Well),
+        Verdict::Pass => Some(Seen::Good),
         Verdict::Fail | Verdict::Crashed | Verdict::BuildFailed | Verdict::ApplyFailed => Some(Seen::Bad),
         Verdict::Invalid | Verdict::Infra | Verdict::Inconclusive => None,
     }
 }
 
-fn of_cell(cell: &CellOutcome) -> Option<Seen> {
+pub(crate) fn of_cell(cell: &CellOutcome) -> Option<Seen> {
     match cell.state {
-        CellState::Released => Some(Seen::Well),
+        CellState::Released => Some(Seen::Good),
         CellState::Held => Some(Seen::Bad),
         CellState::Mixed => Some(Seen::Disagreeing),
         CellState::Skipped | CellState::Broken => None,
@@ -119,16 +116,16 @@ fn of_cell(cell: &CellOutcome) -> Option<Seen> {
 }
 
 /// The table; `flaky` says that the same kernel has shown both.
-fn change(was: Option<Seen>, now: Option<Seen>, flaky: bool) -> Option<Change> {
-    use Seen::{Bad, Disagreeing, Well};
+pub(crate) fn change(was: Option<Seen>, now: Option<Seen>, flaky: bool) -> Option<Change> {
+    use Seen::{Bad, Disagreeing, Good};
     match (was?, now) {
         (_, None) => Some(Change::Missing),
-        (Well, Some(Well)) => None,
+        (Good, Some(Good)) => None,
         (Bad, Some(Bad)) => Some(Change::Persistent),
         (Disagreeing, Some(_)) => Some(Change::Flaky),
         _ if flaky => Some(Change::Flaky),
-        (Well, Some(Bad | Disagreeing)) => Some(Change::New),
-        (Bad, Some(Well)) => Some(Change::Fixed),
+        (Good, Some(Bad | Disagreeing)) => Some(Change::New),
+        (Bad, Some(Good)) => Some(Change::Fixed),
         (Bad, Some(Disagreeing)) => Some(Change::Persistent),
     }
 }
@@ -200,8 +197,8 @@ impl Both<'_> {
         let seen = (of_cell(was), now.and_then(of_cell));
         let changed = change(seen.0, seen.1, self.showed_both(target, &side.side, was));
         place.line(changed, was.state, state).or_else(|| {
-            let slower = sizes::slower(&self.samples(target, &side.side, was), now?)?;
-            place.line(Some(Change::New), slower.was, slower.now)
+            let grown = slower(&self.samples(target, &side.side, was), now?)?;
+            place.line(Some(Change::New), format!("released, {}", grown.was()), format!("released, {}", grown.is()))
         })
     }
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Ctrl-C and its like: a flag that every wait looks at.
+//! Ctrl-C and its like, and an alarm: what every wait looks at.
 //!
-//! Owns: the handlers of SIGINT, SIGTERM and SIGHUP. Must not: exit; whoever
+//! Owns: the handlers of SIGINT, SIGTERM and SIGHUP, and the time at which work that has
+//! only so much of it ends as if by a signal. Must not: exit; whoever
 //! waits returns [`Error::Interrupted`](crate::error::Error::Interrupted), so that
 //! destructors end processes, remove half-written files and release locks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Instant;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -28,13 +30,42 @@ pub fn install() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Has a signal come?
+static ALARM: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Has a signal come, or has the alarm gone off?
 #[must_use]
 pub fn pending() -> bool {
+    let alarm = || *ALARM.lock().unwrap_or_else(PoisonError::into_inner);
+    signalled() || alarm().is_some_and(|at| Instant::now() >= at)
+}
+
+/// Has a signal come?
+#[must_use]
+pub fn signalled() -> bool {
     FLAG.load(Ordering::Relaxed)
 }
 
-/// An error if a signal has come; for loops over long work.
+/// An alarm that is set until this is dropped.
+#[derive(Debug)]
+pub struct Alarm(());
+
+impl Alarm {
+    /// Lets all work of this process end at that time as if by a signal; the newest alarm
+    /// counts.
+    #[must_use]
+    pub fn at(time: Instant) -> Self {
+        *ALARM.lock().unwrap_or_else(PoisonError::into_inner) = Some(time);
+        Self(())
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        *ALARM.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// An error if a signal has come, or the alarm has gone off; for loops over long work.
 ///
 /// # Errors
 /// [`Error::Interrupted`].

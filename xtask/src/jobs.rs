@@ -20,6 +20,13 @@ use crate::variant::Variant;
 /// for the committed evidence, and rounded up.
 const MINUTES_A_SIDE: [(Variant, u32); 2] = [(Variant::Measure, 6), (Variant::Debug, 14)];
 
+/// About how many minutes a target takes, with nothing built before.
+#[must_use]
+pub fn minutes(target: &Target, config: Variant) -> u32 {
+    let guess = MINUTES_A_SIDE.iter().find(|(of, _)| *of == config).map_or(0, |(_, minutes)| *minutes);
+    guess * u32::try_from(Side::usual(target, config).len()).unwrap_or(u32::MAX)
+}
+
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
@@ -51,17 +58,17 @@ pub struct Job {
 /// The jobs of these targets in all configurations.
 #[must_use]
 pub fn plan(choice: &Choice) -> Plan {
-    let of = |(target, _): &(Target, _)| MINUTES_A_SIDE.map(|(config, guess)| job(target, config, guess));
+    let of = |(target, _): &(Target, _)| MINUTES_A_SIDE.map(|(config, _)| job(target, config));
     Plan { schema: 1, jobs: choice.chosen.iter().flat_map(of).collect(), left_out: choice.left_out.clone() }
 }
 
-fn job(target: &Target, config: Variant, guess: u32) -> Job {
+fn job(target: &Target, config: Variant) -> Job {
     let sides: Vec<String> = Side::usual(target, config).iter().map(|side| side.name().to_owned()).collect();
     Job {
         id: id(&target.name, config),
         target: target.name.clone(),
         config,
-        minutes: guess * u32::try_from(sides.len()).unwrap_or(u32::MAX),
+        minutes: minutes(target, config),
         sides,
         wants_linux: target.source.kind == SourceKind::User,
     }

@@ -8,7 +8,7 @@
 //! One noun a file, one function an arrow. The core takes values and returns
 //! values (`patch`, `kconfig`, `qemu`, `console`, `judge`, `stats`, `report`);
 //! only `source`, `series`, `worktree`, `kbuild`, `accel`, `boot`, `store`,
-//! `doctor`, `bench`, `bisect` touch the world, and every process is started by `proc`.
+//! `nightly`, `doctor`, `bench`, `bisect` touch the world, and every process is started by `proc`.
 
 pub mod accel;
 pub mod bench;
@@ -31,14 +31,18 @@ pub mod kbuild;
 pub mod kconfig;
 pub mod matrix;
 pub mod measure;
+pub mod nightly;
 pub mod outcome;
 pub mod patch;
 pub mod proc;
 pub mod progress;
 pub mod qemu;
+pub mod regress;
+pub mod repeat;
 pub mod report;
 pub mod series;
 pub mod side;
+pub mod sizes;
 pub mod source;
 pub mod stats;
 pub mod store;

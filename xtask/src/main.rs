@@ -33,6 +33,7 @@ fn run(cli: Cli) -> Result<u8, Error> {
     match cli.command {
         Command::Test(args) => cmd::test::run(&args, &checkout),
         Command::Matrix(args) => cmd::matrix::run(&args, &checkout),
+        Command::Nightly(args) => cmd::nightly::run(&args, &checkout),
         Command::Series(args) => cmd::series::run(&args, &checkout),
         Command::Bisect(args) => cmd::bisect::run(&args, &checkout),
         Command::Doctor(args) => cmd::doctor::run(&args),

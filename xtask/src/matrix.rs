@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use sha2::{Digest, Sha256};
@@ -88,6 +89,17 @@ fn trees(linux: &[String]) -> Result<BTreeMap<String, LinuxArg>, Error> {
 /// # Errors
 /// [`Error::Interrupted`]; the record cannot be written.
 pub fn run(lab: &mut Lab, choice: &Choice) -> Result<Vec<TargetOutcome>, Error> {
+    run_with(lab, choice, &mut |lab, target, tree| one(lab, target, tree).map(Some))
+}
+
+/// Measures one target; `None` if it is not to be.
+pub type Measure<'a> = dyn FnMut(&mut Lab, &Target, Option<&LinuxArg>) -> Result<Option<TargetOutcome>, Error> + 'a;
+
+/// As [`run`], with what measures one target.
+///
+/// # Errors
+/// As [`run`], and those of `measure`.
+pub fn run_with(lab: &mut Lab, choice: &Choice, measure: &mut Measure<'_>) -> Result<Vec<TargetOutcome>, Error> {
     let mut outcomes = Vec::new();
     for (target, tree) in &choice.chosen {
         let inputs = inputs(lab, target)?;
@@ -100,7 +112,9 @@ pub fn run(lab: &mut Lab, choice: &Choice) -> Result<Vec<TargetOutcome>, Error> 
             lab.progress.say(format!("{}: has changed since it was finished, and is done again", target.name));
         }
         lab.forget(target)?;
-        let outcome = one(lab, target, tree.as_ref())?;
+        let started = Instant::now();
+        let Some(outcome) = measure(lab, target, tree.as_ref())? else { continue };
+        lab.took(started.elapsed())?;
         if outcome.verdict != Verdict::Infra {
             lab.run.keep_finished(&Finished::new(inputs, outcome.clone()))?;
         }
@@ -109,8 +123,11 @@ pub fn run(lab: &mut Lab, choice: &Choice) -> Result<Vec<TargetOutcome>, Error> 
     Ok(outcomes)
 }
 
-/// An error that is about this target alone becomes its outcome.
-fn one(lab: &mut Lab, target: &Target, tree: Option<&LinuxArg>) -> Result<TargetOutcome, Error> {
+/// Measures one target. An error that is about this target alone becomes its outcome.
+///
+/// # Errors
+/// [`Error::Interrupted`]; the record cannot be written.
+pub fn one(lab: &mut Lab, target: &Target, tree: Option<&LinuxArg>) -> Result<TargetOutcome, Error> {
     let sides = Side::usual(target, lab.variant);
     let measured = measure::request(Some(target), tree)
         .and_then(|request| measure::kernel(lab, &Subject { target: Some(target), request, sides, upto: None }));

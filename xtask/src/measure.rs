@@ -5,7 +5,10 @@
 //! them. Every command that needs a verdict about a kernel goes through
 //! [`kernel`]. Must not: choose kernels, or render.
 
+mod request;
+
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use git2::{Oid, Repository};
@@ -24,13 +27,15 @@ use crate::outcome::{SideOutcome, TargetOutcome};
 use crate::progress::Progress;
 use crate::series;
 use crate::side::Side;
-use crate::source::{self, Base, DebianSource, LinuxArg, PackageKind, Request};
+use crate::source::{self, Base, Request};
 use crate::store::{RunDir, RunInfo, SideInfo, Stopped, TargetInfo};
-use crate::target::{Source, SourceKind, Target};
+use crate::target::Target;
 use crate::transcript::Transcript;
 use crate::variant::Variant;
 use crate::verdict::Verdict;
 use crate::worktree;
+
+pub use request::{pinned, request};
 
 /// What all measurements of one invocation share.
 pub struct Lab {
@@ -54,6 +59,8 @@ pub struct Lab {
     pub run: RunDir,
     /// What the record says about itself.
     pub info: RunInfo,
+    /// What the record says that this run repeats.
+    pub repeats: Option<RunInfo>,
 }
 
 /// A kernel to measure.
@@ -75,33 +82,6 @@ impl Subject<'_> {
     pub fn name(&self) -> &str {
         self.target.map_or("tree", |target| &target.name)
     }
-}
-
-/// What to fetch for a target, or the tree that the user names instead.
-///
-/// # Errors
-/// [`Error::Usage`] if there is neither, or if the target's kernel is in no archive.
-pub fn request(target: Option<&Target>, linux: Option<&LinuxArg>) -> Result<Request, Error> {
-    if let Some(linux) = linux {
-        if !linux.path.exists() {
-            return Err(Error::Usage(anyhow!("--linux: there is nothing at {}", linux.path.display())));
-        }
-        return Ok(Request::Linux(linux.clone()));
-    }
-    let target = target.ok_or_else(|| Error::Usage(anyhow!("neither a target nor --linux is given")))?;
-    let kind = match target.source.kind {
-        SourceKind::Binary => PackageKind::Binary,
-        SourceKind::Source => PackageKind::Source,
-        SourceKind::User => {
-            return Err(Error::Usage(anyhow!(
-                "Linux {} is in no package archive; give a tree with --linux PATH[@REV], e.g. a clone of kernel.org's: \
-                 git clone --branch linux-{0}.y --depth 1 https://git.kernel.org/pub/scm/linux/kernel/git/stable/linux.git",
-                target.source.series
-            )));
-        }
-    };
-    let Source { package, series, suites, .. } = target.source.clone();
-    Ok(Request::Debian(DebianSource { package, series, suites, kind }))
 }
 
 /// A side that can be booted.
@@ -194,6 +174,17 @@ impl Lab {
         self.run.forget(&target.name, &target.side_names())
     }
 
+    /// Keeps how long the kernel took that was measured last.
+    ///
+    /// # Errors
+    /// The record cannot be written.
+    pub fn took(&mut self, time: Duration) -> anyhow::Result<()> {
+        if let Some(last) = self.info.targets.last_mut() {
+            last.seconds = Some(time.as_secs_f64());
+        }
+        self.run.describe(&self.info)
+    }
+
     /// Begins the record of a kernel.
     fn begin(&mut self, name: String, target: Option<&Target>) -> anyhow::Result<()> {
         self.info.targets.push(TargetInfo {
@@ -202,6 +193,7 @@ impl Lab {
             version: String::new(),
             origin: String::new(),
             sides: Vec::new(),
+            seconds: None,
             stopped: None,
         });
         target.map_or(Ok(()), |target| self.run.keep_target(target))
@@ -229,7 +221,9 @@ pub(crate) fn key(request: &Request) -> String {
 
 fn sides(lab: &mut Lab, subject: &Subject<'_>, seen: &mut Vec<SideOutcome>) -> Result<(), Error> {
     let work = lab.cache.work(&key(&subject.request), &lab.progress)?;
-    let base = source::obtain(&work, &lab.cache, &subject.request, &lab.progress)?;
+    let then = lab.repeats.as_ref().and_then(|run| run.targets.iter().find(|target| target.target == subject.name()));
+    let request = pinned(subject.request.clone(), then);
+    let base = source::obtain(&work, &lab.cache, &request, &lab.progress)?;
     lab.record().version.clone_from(&base.version);
     lab.record().origin.clone_from(&base.origin);
     lab.run.describe(&lab.info)?;

@@ -9,6 +9,7 @@
 //!   <target>-<side>/        one boot: console.raw, frames.jsonl … (written by `boot`)
 //!     transcript.json
 //!   outcome.json            last
+//!   night.json, report.*    of a night only, after that
 //! ```
 //!
 //! Owns: names, formats and the order of writing. A file is there whole or not at
@@ -18,10 +19,13 @@
 mod evidence;
 mod finished;
 mod history;
+mod index;
 mod info;
 mod merge;
+mod night;
 mod read;
 mod reference;
+mod schema;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -35,11 +39,13 @@ use crate::target::Target;
 use crate::transcript::Transcript;
 
 pub use evidence::{Boot, Evidence, Expectations, Waits, evidence};
-pub use finished::{Finished, unfinished};
+pub use finished::{Finished, is_over, unfinished};
 use history::runs_in;
 pub use history::{Stored, history, runs, stored};
+pub use index::{Entry, entries};
 pub use info::{Host, RunInfo, SideInfo, Stopped, TargetInfo, revision};
 pub use merge::{Merged, merge};
+pub use night::{Disk, NightInfo, Pruned, is_told, read_night, write_night};
 pub use read::{find, judge_again, read_info, read_transcript, stored_outcome};
 pub use reference::{Reference, read_references, reference, write_reference};
 

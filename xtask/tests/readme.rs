@@ -91,3 +91,21 @@ fn the_ci_files_give_commands_that_exist() {
         assert_eq!(seen, ["plan", "job", "merge"], "{name}");
     }
 }
+
+/// A crontab takes what is shown, in README and in the help.
+#[test]
+fn the_line_of_a_crontab_is_a_command_that_exists() {
+    let help = Cli::command().find_subcommand_mut("nightly").unwrap().render_long_help().to_string();
+    let of =
+        |text: &str| text.lines().find(|line| line.trim_start().starts_with("17 2 * * *")).unwrap().trim().to_owned();
+    let line = of(&text());
+    assert_eq!(line, of(&help));
+    let words = line.split_once("cargo ").unwrap().1.split_whitespace();
+    let Command::Nightly(args) = Cli::try_parse_from(words).unwrap().command else { panic!("{line}") };
+    assert!(
+        args.measure.boot.yes && args.measure.boot.quiet && args.budget.is_some() && args.disk.is_some(),
+        "{args:?}"
+    );
+    // To cron, a per cent sign is the end of a line.
+    assert!(!line.contains('%'), "{line}");
+}

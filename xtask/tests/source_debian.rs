@@ -78,7 +78,12 @@ impl Archive {
     }
 
     fn obtain_of(&self, series: &str) -> Result<Base, Error> {
+        self.obtain_version(series, None)
+    }
+
+    fn obtain_version(&self, series: &str, version: Option<&str>) -> Result<Base, Error> {
         let source = DebianSource {
+            version: version.map(str::to_owned),
             package: "linux-source-6.1".into(),
             series: series.into(),
             suites: vec!["bookworm".into()],
@@ -129,6 +134,31 @@ fn a_second_run_asks_nobody() {
     archive.set("offline");
     assert_eq!(archive.obtain().unwrap(), base);
     assert_eq!(archive.calls(), calls);
+}
+
+#[test]
+fn who_wants_to_know_what_there_is_now_asks_once() {
+    let mut archive = Archive::new();
+    archive.obtain().unwrap();
+    let calls = archive.calls();
+    archive.place.cache.asked_since = Some(std::time::SystemTime::now());
+    archive.obtain().unwrap();
+    let asked = archive.calls();
+    assert!(asked > calls, "{asked}");
+    archive.obtain().unwrap();
+    assert_eq!(archive.calls(), asked);
+}
+
+#[test]
+fn an_exact_version_is_taken_if_there_is_one_and_kept() {
+    let archive = Archive::new();
+    let wanted = |version| archive.obtain_version("6.1", Some(version)).unwrap().origin;
+    assert_eq!(wanted("6.1.9-1"), "linux-source-6.1 6.1.9-1 (bookworm)");
+    assert_eq!(wanted("6.1.1-1"), "linux-source-6.1 6.1.10-1 (bookworm)");
+    // Gone from the archive's list, and in the cache.
+    let list = archive.cache("apt/bookworm.binary/linux-source-6.1.6.1.json");
+    fs::write(list, "{\"offers\": []}").unwrap();
+    assert_eq!(wanted("6.1.9-1"), "linux-source-6.1 6.1.9-1 (bookworm)");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::diff;
+use crate::sizes;
 
 /// `cargo xtask report`.
 #[derive(Debug, Args)]
@@ -64,6 +64,7 @@ Examples:
   cargo xtask results show RUN              as the run itself told it
   cargo xtask results diff RUN              what changed from that run to the newest?
   cargo xtask results diff reference RUN    and from the committed evidence to a run?
+  cargo xtask results rerun RUN             the same again: is it still so?
   cargo xtask results merge ~/from-ci/*     the runs of other machines, and one table of them";
 
 /// What can be done with results.
@@ -75,6 +76,8 @@ pub enum ResultsVerb {
     Show(ShowArgs),
     /// What changed between two runs: new, missing, flaky, fixed, persistent
     Diff(DiffArgs),
+    /// Make a run again from its record, and compare
+    Rerun(RerunArgs),
     /// Take over the runs of other machines, and make the jobs of one matrix one run
     Merge(MergeArgs),
 }
@@ -102,6 +105,37 @@ Exit codes:
     4  there is no run in any of the folders
   125  a folder has no run in it, or a run that did not end
     otherwise that of the worst run";
+
+/// `cargo xtask results rerun`.
+#[derive(Debug, Args)]
+#[command(after_long_help = RERUN_RULES)]
+pub struct RerunArgs {
+    /// A folder, or an id below results/runs [default: the newest run]
+    pub run: Option<String>,
+
+    /// Install what is missing without asking
+    #[arg(long, short)]
+    pub yes: bool,
+
+    /// Print the result as one JSON object on standard output, and nothing else there
+    #[arg(long)]
+    pub json: bool,
+
+    /// No progress on standard error
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+const RERUN_RULES: &str = "\
+The same command with the same cells, trials, hold and seed, and the same kernel source: the package's version, or the clone's
+commit, that the run was made of, if it is still to be had. What is not the same any more is said: the source, the series, the
+expectations, the tool, what runs in the guest, the compiler, the host. The new run names the one that it repeats. At the end
+the two are compared as `results diff` does.
+
+Exit codes:
+    2  that run was made by a command that is no `test`, `matrix` or `nightly`
+    4  there is no such run
+    otherwise that of the new run; if that is 0, that of the comparison";
 
 /// `cargo xtask results list`.
 #[derive(Debug, Args)]
@@ -158,9 +192,9 @@ Exit codes:
     4  there is no such run
   100  something is new: a regression
   125  nothing is new, but something is missing",
-        diff::TIMES,
-        diff::SAMPLES,
-        diff::MORE_MS,
-        diff::TAIL_TRIALS
+        sizes::TIMES,
+        sizes::SAMPLES,
+        sizes::MORE_MS,
+        sizes::TAIL_TRIALS
     )
 }

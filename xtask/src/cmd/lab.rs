@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use selftests::plan::{self, Plan};
+use sha2::{Digest, Sha256};
 
 use crate::accel::{self, Accel};
 use crate::cache::Cache;
@@ -51,25 +52,53 @@ pub(super) fn tools(args: &MeasureArgs, checkout: &Path) -> Result<Tools, Error>
     Ok(Tools { cache, progress, accel, plan, init })
 }
 
-/// Everything that a measurement needs, with a new record, or with one that was
-/// begun before.
+/// Where a measurement is recorded.
+pub(super) enum Record<'a> {
+    /// In a new record.
+    New,
+    /// In one that was begun before.
+    Begun(RunDir, Box<RunInfo>),
+    /// In a new one of the same command as another's.
+    Again(&'a Repeat),
+}
+
+/// A run that is to be made again.
+pub(super) struct Repeat {
+    /// Its id.
+    pub(super) id: String,
+    /// How it was made.
+    pub(super) info: RunInfo,
+}
+
+/// Everything that a measurement needs, with its record.
 ///
 /// # Errors
 /// As [`tools`], or the record cannot be begun.
-pub(super) fn open(args: &MeasureArgs, checkout: &Path, record: Option<(RunDir, RunInfo)>) -> Result<Lab, Error> {
+pub(super) fn open(args: &MeasureArgs, checkout: &Path, record: Record<'_>) -> Result<Lab, Error> {
     let Tools { cache, progress, accel, plan, init } = tools(args, checkout)?;
     let kind = accel.kind.to_string();
+    let new = |argv: &[String], plan: &Plan| {
+        let info = RunInfo::new(argv, &kind, args.config, plan, store::revision(checkout));
+        RunInfo { selftests: Some(sha256(&init)), ..info }
+    };
+    let mut repeats = None;
     let (run, info) = match record {
-        Some((_, info)) if info.accel != kind => {
+        Record::Begun(_, info) if info.accel != kind => {
             return Err(Error::Usage(anyhow!(
                 "that run was begun with {}, and this host now offers {kind}: begin anew",
                 info.accel
             )));
         }
-        Some(record) => record,
-        None => {
+        Record::Begun(run, info) => (run, *info),
+        Record::New => {
             let argv: Vec<String> = std::env::args().collect();
-            let info = RunInfo::new(&argv, &kind, args.config, &plan, store::revision(checkout));
+            (RunDir::create(checkout)?, new(&argv, &plan))
+        }
+        Record::Again(repeat) => {
+            // How patient this machine has to be is its own matter; the stress has the same seed.
+            let plan = Plan { patience: plan.patience, ..repeat.info.plan.clone() };
+            let info = RunInfo { repeats: Some(repeat.id.clone()), ..new(&repeat.info.argv, &plan) };
+            repeats = Some(repeat.info.clone());
             (RunDir::create(checkout)?, info)
         }
     };
@@ -85,5 +114,10 @@ pub(super) fn open(args: &MeasureArgs, checkout: &Path, record: Option<(RunDir, 
         init,
         run,
         info,
+        repeats,
     })
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }

@@ -9,12 +9,14 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use clap::Parser;
 
-use super::{finish, lab};
+use super::finish;
+use super::lab::{self, Record};
 use crate::cli::{Cli, Command, MatrixArgs, MeasureArgs};
 use crate::error::Error;
 use crate::jobs;
 use crate::judge;
 use crate::matrix;
+use crate::outcome::Outcome;
 use crate::report;
 use crate::report::table::Look;
 use crate::store::{self, RunDir, RunInfo};
@@ -30,7 +32,7 @@ pub fn run(args: &MatrixArgs, checkout: &Path) -> Result<u8, Error> {
     }
     let result = match &args.resume {
         Some(run) => resume(args, run, checkout),
-        None => alone(args.clone(), checkout).and_then(|args| measure(&args, checkout, None)),
+        None => told(args.clone(), checkout, Record::New),
     };
     if matches!(result, Err(Error::Interrupted)) {
         eprintln!("what is finished is kept: go on with `cargo xtask matrix --resume`");
@@ -68,7 +70,7 @@ fn resume(args: &MatrixArgs, run: &str, checkout: &Path) -> Result<u8, Error> {
     recorded.measure.boot.json = now.json;
     recorded.measure.boot.quiet = now.quiet;
     recorded.measure.boot.yes = now.yes;
-    measure(&alone(recorded, checkout)?, checkout, Some((RunDir::reopen(&dir)?, info)))
+    told(recorded, checkout, Record::Begun(RunDir::reopen(&dir)?, Box::new(info)))
 }
 
 /// The arguments of the matrix that made this record.
@@ -79,19 +81,29 @@ fn recorded(info: &RunInfo) -> Option<MatrixArgs> {
     }
 }
 
-fn measure(args: &MatrixArgs, checkout: &Path, record: Option<(RunDir, RunInfo)>) -> Result<u8, Error> {
-    let choice = matrix::choose(&checkout.join("patches"), &args.targets, &args.linux)?;
-    let mut lab = lab::open(&args.measure, checkout, record)?;
-    let targets = matrix::run(&mut lab, &choice)?;
-    let mut outcome = judge::outcome(&lab.info.accel, targets, Some(lab.run.name().to_owned()));
-    outcome.reasons.extend(choice.left_out);
-    let outcome = finish(&lab, outcome);
-    if args.measure.boot.json {
+fn told(args: MatrixArgs, checkout: &Path, record: Record<'_>) -> Result<u8, Error> {
+    let json = args.measure.boot.json;
+    let outcome = measure(args, checkout, record)?;
+    if json {
         println!("{}", serde_json::to_string(&outcome).context("cannot serialise the outcome")?);
     } else {
         print!("{}", report::matrix::render(&outcome, Look::of_stdout()));
     }
     Ok(outcome.exit)
+}
+
+/// From the arguments, which may name a job, to the outcome, which is stored.
+///
+/// # Errors
+/// As [`Error`] lists.
+pub(super) fn measure(args: MatrixArgs, checkout: &Path, record: Record<'_>) -> Result<Outcome, Error> {
+    let args = alone(args, checkout)?;
+    let choice = matrix::choose(&checkout.join("patches"), &args.targets, &args.linux)?;
+    let mut lab = lab::open(&args.measure, checkout, record)?;
+    let targets = matrix::run(&mut lab, &choice)?;
+    let mut outcome = judge::outcome(&lab.info.accel, targets, Some(lab.run.name().to_owned()));
+    outcome.reasons.extend(choice.left_out);
+    Ok(finish(&lab, outcome))
 }
 
 #[cfg(test)]

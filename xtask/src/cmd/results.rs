@@ -12,7 +12,6 @@ use crate::diff;
 use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::report;
-use crate::report::list::Entry;
 use crate::report::table::Look;
 use crate::store::{self, Evidence};
 use crate::verdict::Verdict;
@@ -26,16 +25,14 @@ pub fn run(args: &ResultsArgs, checkout: &Path) -> Result<u8, Error> {
         ResultsVerb::List(args) => list(args, checkout),
         ResultsVerb::Show(args) => show(args, checkout),
         ResultsVerb::Diff(args) => compare(args, checkout),
+        ResultsVerb::Rerun(args) => super::rerun::run(args, checkout),
         ResultsVerb::Merge(args) => merge(args, checkout),
     }
 }
 
 fn list(args: &ListArgs, checkout: &Path) -> Result<u8, Error> {
-    let entry = |dir: &std::path::PathBuf| {
-        let id = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Entry::new(&id, store::stored(dir))
-    };
-    let entries: Vec<Entry> = store::runs(checkout)?.iter().rev().map(entry).collect();
+    let mut entries = store::entries(checkout)?;
+    entries.reverse();
     if args.json {
         println!("{}", serde_json::to_string(&entries).context("cannot serialise the list")?);
     } else {

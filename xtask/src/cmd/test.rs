@@ -7,11 +7,13 @@
 use std::convert::Infallible;
 use std::path::Path;
 
-use super::{finish, lab, print};
+use super::lab::{self, Record};
+use super::{finish, print};
 use crate::cli::TestArgs;
 use crate::error::Error;
 use crate::judge;
 use crate::measure::{self, Subject};
+use crate::outcome::Outcome;
 use crate::side::Side;
 use crate::source::LinuxArg;
 use crate::target::Target;
@@ -22,7 +24,10 @@ use crate::target::Target;
 /// As [`Error`] lists. With `--json` an error that stands for a verdict is an
 /// object on standard output too, so that a reader always finds one.
 pub fn run(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
-    let result = measure(args, checkout);
+    let result = measure(args, checkout, Record::New).and_then(|outcome| {
+        print(&outcome, args.measure.boot.json)?;
+        Ok(outcome.exit)
+    });
     if let (true, Err(error)) = (args.measure.boot.json, &result)
         && let Some(outcome) = judge::without_kernel(error)
     {
@@ -31,7 +36,11 @@ pub fn run(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
     result
 }
 
-fn measure(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
+/// From the arguments to the outcome, which is stored.
+///
+/// # Errors
+/// As [`Error`] lists.
+pub(super) fn measure(args: &TestArgs, checkout: &Path, record: Record<'_>) -> Result<Outcome, Error> {
     let linux = args
         .linux
         .as_deref()
@@ -40,7 +49,7 @@ fn measure(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
     let request = measure::request(target.as_ref(), linux.as_ref())?;
     let sides = sides(args, target.as_ref())?;
 
-    let mut lab = lab::open(&args.measure, checkout, None)?;
+    let mut lab = lab::open(&args.measure, checkout, record)?;
     let subject = Subject { target: target.as_ref(), request, sides, upto: args.series_upto };
     let measured = match measure::kernel(&mut lab, &subject) {
         // What makes no sense was not run: it leaves no record.
@@ -51,9 +60,7 @@ fn measure(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
         measured => measured?,
     };
     let outcome = judge::outcome(&lab.info.accel, vec![measured], Some(lab.run.name().to_owned()));
-    let outcome = finish(&lab, outcome);
-    print(&outcome, args.measure.boot.json)?;
-    Ok(outcome.exit)
+    Ok(finish(&lab, outcome))
 }
 
 /// Of a named target those that its comparison needs, unless the user says which;

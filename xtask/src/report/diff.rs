@@ -3,7 +3,7 @@
 //!
 //! Owns: layout and order. Must not: decide what a change is (`diff`).
 
-use comfy_table::Cell;
+use comfy_table::{Cell, Color};
 
 use super::table::{Look, grid, trimmed};
 use crate::diff::{Change, Line};
@@ -24,12 +24,26 @@ pub fn render(lines: &[Line], names: [&str; 2], look: Look) -> String {
     text
 }
 
-/// `2 new, 1 missing`.
-fn summary(lines: &[Line]) -> String {
+/// `2 new`, `1 missing`.
+pub(super) fn counted(changes: impl Iterator<Item = Change>) -> Vec<String> {
+    let changes: Vec<Change> = changes.collect();
     let all = [Change::New, Change::Missing, Change::Flaky, Change::Fixed, Change::Persistent];
-    let count = |change: Change| lines.iter().filter(|line| line.change == change).count();
+    let count = |change: Change| changes.iter().filter(|of| **of == change).count();
     let counts = all.map(|change| (count(change), change)).into_iter().filter(|(count, _)| *count > 0);
-    let told: Vec<String> = counts.map(|(count, change)| format!("{count} {change}")).collect();
+    counts.map(|(count, change)| format!("{count} {change}")).collect()
+}
+
+pub(super) fn color(change: Change) -> Color {
+    match change {
+        Change::New => Color::Red,
+        Change::Missing | Change::Flaky => Color::Yellow,
+        Change::Fixed => Color::Green,
+        Change::Persistent => Color::DarkGrey,
+    }
+}
+
+fn summary(lines: &[Line]) -> String {
+    let told = counted(lines.iter().map(|line| line.change));
     if told.is_empty() { "no difference".to_owned() } else { told.join(", ") }
 }
 
@@ -60,15 +74,11 @@ fn table(groups: &[Group<'_>], look: Look) -> comfy_table::Table {
         if shown.len() < subjects.len() {
             names += &format!("\nand {} more", subjects.len() - shown.len());
         }
-        let color = match of.change {
-            Change::New => comfy_table::Color::Red,
-            Change::Missing | Change::Flaky => comfy_table::Color::Yellow,
-            Change::Fixed => comfy_table::Color::Green,
-            Change::Persistent => comfy_table::Color::DarkGrey,
-        };
         let side = of.side.as_deref().unwrap_or("");
         let words = [&of.target, side, &of.was, &of.now, names.as_str()].map(Cell::new);
-        table.add_row(std::iter::once(Cell::new(of.change.to_string()).fg(color)).chain(words).collect::<Vec<_>>());
+        table.add_row(
+            std::iter::once(Cell::new(of.change.to_string()).fg(color(of.change))).chain(words).collect::<Vec<_>>(),
+        );
     }
     table
 }

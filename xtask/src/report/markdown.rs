@@ -30,6 +30,7 @@ pub fn render(evidence: &Evidence) -> String {
     let outcome = &evidence.outcome;
     let mut text = headline(evidence);
     text += &reasons(outcome);
+    text += &evidence.night.as_ref().map(super::night::markdown).unwrap_or_default();
     for target in &outcome.targets {
         text += &of_target(target);
     }

@@ -13,6 +13,7 @@ pub mod ktap;
 pub mod list;
 pub mod markdown;
 pub mod matrix;
+pub mod night;
 pub mod page;
 pub mod prefixes;
 pub mod readme;

@@ -2,7 +2,7 @@
 //! The newest kernel of a series in Debian's archive.
 //!
 //! Owns: which version is taken, what is fetched anew and what the cache answers.
-//! Lists are good for twelve hours and downloads for ever, so a second run needs no
+//! Lists are good for twelve hours, or as the caller says, and downloads for ever, so a second run needs no
 //! network; without one, what the cache has of the series is taken, and said so.
 //! Must not: know how apt is called; `apt` does.
 
@@ -31,6 +31,13 @@ struct Listing {
     offers: Vec<Offer>,
 }
 
+/// What was asked before, and what of it is not too old.
+#[derive(Clone, Copy)]
+struct Lists<'a> {
+    folder: &'a Path,
+    asked_since: Option<SystemTime>,
+}
+
 /// Gets the newest kernel of a series of the archive with these apt tools.
 ///
 /// # Errors
@@ -45,7 +52,13 @@ pub fn obtain(
     let sources = cache.sources()?;
     let lock = Lock::acquire(&sources.join("lock"), &sources.display().to_string(), progress)?;
     let mut troubles = Vec::new();
-    let offers = offers(&sources, source, tools, progress, &mut troubles)?;
+    let lists = Lists { folder: &sources, asked_since: cache.asked_since };
+    let mut offers = offers(lists, source, tools, progress, &mut troubles)?;
+    if let Some(version) = &source.version {
+        offers.extend(cached(&sources, source)?);
+        // Stable: behind the wanted one the newest comes first.
+        offers.sort_by_key(|offer| offer.version != *version);
+    }
     for offer in &offers {
         if let Some(base) = import::earlier(work, &identity(offer)) {
             return Ok(base);
@@ -106,7 +119,7 @@ fn unpack(work: &Work, path: &Path, offer: &Offer, progress: &Progress) -> Resul
 
 /// What the suites offer of the series, the newest first. A suite that cannot be asked is a trouble, not an end.
 fn offers(
-    sources: &Path,
+    lists: Lists<'_>,
     source: &DebianSource,
     tools: &Tools,
     progress: &Progress,
@@ -114,12 +127,14 @@ fn offers(
 ) -> Result<Vec<Offer>, Error> {
     let mut offers = Vec::new();
     for name in &source.suites {
-        let suite = Suite::new(tools, sources, name, source.kind)?;
+        let suite = Suite::new(tools, lists.folder, name, source.kind)?;
         let path = suite.file(&format!("{}.{}.json", source.package, source.series));
         let old = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Listing>(&bytes).ok());
-        let age = std::fs::metadata(&path).and_then(|data| data.modified()).ok().and_then(age_of);
+        let asked = std::fs::metadata(&path).and_then(|data| data.modified()).ok();
+        let age = asked.and_then(age_of);
+        let early = asked < lists.asked_since;
         let listing = match (old, age) {
-            (Some(listing), Some(age)) if age < LIST_AGE => listing,
+            (Some(listing), Some(age)) if age < LIST_AGE && !early => listing,
             (old, age) => match ask(&suite, source, tools, progress) {
                 Ok(listing) => {
                     file::write(&path, &serde_json::to_vec_pretty(&listing).context("cannot write a listing")?)?;

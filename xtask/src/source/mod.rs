@@ -60,6 +60,8 @@ pub struct DebianSource {
     pub suites: Vec<String>,
     /// Which kind of package it is.
     pub kind: PackageKind,
+    /// The exact version, if there still is one; else the newest.
+    pub version: Option<String>,
 }
 
 /// Which kind of package holds the tree.

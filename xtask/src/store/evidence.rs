@@ -14,7 +14,10 @@ use anyhow::{Context, anyhow};
 use selftests::protocol::Frame;
 
 use super::read::{find, judge_again, read_info, read_transcript, stored_outcome};
-use super::{OUTCOME, REFERENCE, RUNS, Reference, RunInfo, TRANSCRIPT, boot_name, read_references, target_file};
+use super::{
+    NightInfo, OUTCOME, REFERENCE, RUNS, Reference, RunInfo, TRANSCRIPT, boot_name, read_night, read_references,
+    target_file,
+};
 use crate::error::Error;
 use crate::judge;
 use crate::outcome::{CellOutcome, Outcome, TargetOutcome};
@@ -41,6 +44,8 @@ pub struct Evidence {
     pub expected: Vec<Expectations>,
     /// One for each boot of which there is a record.
     pub boots: Vec<Boot>,
+    /// What a night said of it.
+    pub night: Option<NightInfo>,
 }
 
 /// A target's `target.toml`, as the run had it.
@@ -147,7 +152,7 @@ fn of_references(checkout: &Path, wanted: &str, target: Option<&str>) -> Result<
     }
     let accel = references.first().map(|reference| reference.accel.clone()).unwrap_or_default();
     let outcome = judge::outcome(&accel, references.into_iter().map(passed).collect(), None);
-    Ok(Evidence { outcome, info: None, expected: Vec::new(), boots: Vec::new() })
+    Ok(Evidence { outcome, info: None, expected: Vec::new(), boots: Vec::new(), night: None })
 }
 
 /// Only a pass becomes a reference.
@@ -171,7 +176,7 @@ fn of_run(dir: &Path) -> Result<Evidence, Error> {
             boots.extend(boot(dir, &target.target, &side.side)?);
         }
     }
-    Ok(Evidence { outcome, info: Some(info), expected, boots })
+    Ok(Evidence { outcome, info: Some(info), expected, boots, night: read_night(dir)? })
 }
 
 /// `None` if it did not get as far as a folder.

@@ -97,6 +97,12 @@ impl RunDir {
     }
 }
 
+/// Has the run in this folder an outcome?
+#[must_use]
+pub fn is_over(dir: &Path) -> bool {
+    dir.join(OUTCOME).is_file()
+}
+
 fn finished_file(target: &str) -> String {
     format!("{target}.finished.json")
 }

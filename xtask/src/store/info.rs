@@ -1,19 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What a run's record says about how it was made.
 //!
-//! Owns: the format of `run.json`, schema 1: extend it, never rename. Must not:
+//! Owns: the format of `run.json`, schema 2: extend it, never rename. Schema 1 does not
+//! know what ran in the guest, nor that a run may repeat another. Must not:
 //! find any of it out, except the host's own words about itself.
 
 use std::path::Path;
 
 use selftests::plan::Plan;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::schema::Lift;
 use crate::variant::Variant;
 use crate::verdict::Verdict;
 
 /// Version of `run.json`; a reader refuses a larger one.
-pub(super) const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 2;
+
+/// From each earlier version to the next.
+pub(super) const LIFTS: [Lift; SCHEMA as usize - 1] = [|run| {
+    for key in ["tool", "selftests", "repeats"] {
+        run.entry(key).or_insert(Value::Null);
+    }
+    let targets = run.get_mut("targets").and_then(Value::as_array_mut);
+    for target in targets.into_iter().flatten().filter_map(Value::as_object_mut) {
+        target.entry("seconds").or_insert(Value::Null);
+    }
+}];
 
 /// One invocation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,9 +40,12 @@ pub struct RunInfo {
     pub replay: String,
     /// Start, RFC 3339.
     pub started: String,
+    /// The id of the run that it repeats.
+    pub repeats: Option<String>,
     /// This tool's git revision, if it is known; `-dirty` if files differ from it.
-    #[serde(default)]
     pub tool: Option<String>,
+    /// SHA-256 of what ran in the guest, if that is known.
+    pub selftests: Option<String>,
     /// The machine that it ran on.
     pub host: Host,
     /// `tcg` or `kvm`.
@@ -68,6 +85,8 @@ pub struct TargetInfo {
     pub origin: String,
     /// In the order in which they boot.
     pub sides: Vec<SideInfo>,
+    /// How long it took, from nothing to its outcome; `None` if that is not known.
+    pub seconds: Option<f64>,
     /// The error that ended it early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stopped>,
@@ -113,7 +132,9 @@ impl RunInfo {
             argv: argv.to_vec(),
             replay: shell_words::join(["cargo", "xtask"].into_iter().chain(words)),
             started: jiff::Timestamp::now().to_string(),
+            repeats: None,
             tool,
+            selftests: None,
             host: Host::this(),
             accel: accel.to_owned(),
             variant,

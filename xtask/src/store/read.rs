@@ -7,11 +7,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use serde::de::DeserializeOwned;
 
 use super::history::runs_in;
-use super::info::{RunInfo, SCHEMA, TargetInfo};
+use super::info::{self, RunInfo, TargetInfo};
+use super::schema::{self, Lift};
 use super::{INFO, OUTCOME, RUNS, TRANSCRIPT, boot_name, target_file};
 use crate::error::Error;
 use crate::judge;
@@ -19,6 +20,9 @@ use crate::outcome::{Outcome, SideOutcome, TargetOutcome};
 use crate::target::Target;
 use crate::transcript::Transcript;
 use crate::verdict::Verdict;
+
+/// `outcome.json` has had one version so far.
+const LIFTS: [Lift; crate::outcome::SCHEMA as usize - 1] = [];
 
 /// The record that `wanted` names: a folder, or an id below results/runs; without
 /// a name the newest.
@@ -55,13 +59,7 @@ pub fn judge_again(dir: &Path) -> Result<Outcome, Error> {
 /// # Errors
 /// It cannot be read, or was written by a later xtask.
 pub fn read_info(dir: &Path) -> Result<RunInfo, Error> {
-    let info: RunInfo = json(&dir.join(INFO))?;
-    if info.schema > SCHEMA {
-        let (path, schema) = (dir.join(INFO), info.schema);
-        let text = format!("{} has schema {schema}, this xtask reads up to {SCHEMA}: use a newer one", path.display());
-        return Err(Error::Usage(anyhow!(text)));
-    }
-    Ok(info)
+    schema::read(&dir.join(INFO), &info::LIFTS)
 }
 
 /// What the boot of this side left behind.
@@ -116,12 +114,8 @@ fn never_ended(side: &str) -> SideOutcome {
 ///
 /// # Errors
 /// The run did not end, or its outcome has a later schema.
-pub fn stored_outcome(dir: &Path) -> anyhow::Result<Outcome> {
-    let outcome: Outcome = json(&dir.join(OUTCOME))?;
-    if outcome.schema > crate::outcome::SCHEMA {
-        bail!("{} has schema {}, which this xtask does not know", dir.join(OUTCOME).display(), outcome.schema);
-    }
-    Ok(outcome)
+pub fn stored_outcome(dir: &Path) -> Result<Outcome, Error> {
+    schema::read(&dir.join(OUTCOME), &LIFTS)
 }
 
 pub(super) fn json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {

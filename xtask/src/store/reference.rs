@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::REFERENCE;
 use super::info::RunInfo;
-use super::read::json;
+use super::schema;
 use crate::file;
 use crate::outcome::{CellState, Outcome, SideOutcome, TargetOutcome};
 use crate::variant::Variant;
@@ -124,11 +124,7 @@ pub fn read_references(checkout: &Path) -> anyhow::Result<Vec<Reference>> {
         if path.extension().is_none_or(|extension| extension != "json") {
             continue;
         }
-        let reference: Reference = json(&path)?;
-        if reference.schema > SCHEMA {
-            bail!("{} has schema {}, which this xtask does not know", path.display(), reference.schema);
-        }
-        references.push(reference);
+        references.push(schema::read::<Reference>(&path, &[])?);
     }
     references.sort_by_key(|reference| crate::target::version_key(&reference.target));
     Ok(references)

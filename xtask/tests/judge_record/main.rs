@@ -8,6 +8,7 @@ mod judge_mutations;
 mod judge_side;
 mod judge_stress;
 mod judge_target;
+mod repeat;
 mod report_formats;
 mod report_page;
 mod report_render;

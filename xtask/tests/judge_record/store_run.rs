@@ -33,6 +33,7 @@ pub(crate) fn info(named: &Target, boots: &[(&str, Transcript)]) -> RunInfo {
         version: "6.1.192".to_owned(),
         origin: "linux-source-6.1 6.1.192-2".to_owned(),
         sides: boots.iter().map(|(name, _)| side(name)).collect(),
+        seconds: None,
         stopped: None,
     });
     info

@@ -54,7 +54,7 @@ pub(super) fn run(args: &CheckArgs, checkout: &Path) -> Result<u8, Error> {
         short.cell = CELLS.map(str::to_owned).to_vec();
     }
     short.trials.get_or_insert(TRIALS);
-    let mut lab = lab::open(&short, checkout, None)?;
+    let mut lab = lab::open(&short, checkout, lab::Record::New)?;
     let mut rows = Vec::new();
     let (version, ended) = all(&mut lab, &target, &request, &patches[..last], args, &mut rows);
     if args.no_boot {

@@ -51,6 +51,7 @@ pub fn render(evidence: &Evidence, history: &[Stored]) -> String {
                 (head(evidence))
                 main {
                     (trouble(evidence))
+                    @if let Some(night) = &evidence.night { (super::night::section(night)) }
                     (overview::render(outcome))
                     @for target in &outcome.targets { (section::render(evidence, target, history)) }
                     (again(evidence))
