@@ -9,12 +9,12 @@
 //! ```
 //!
 //! Owns: the order (`graph`, `history`), what was seen (`evidence`, `noise`), what to
-//! do next (`step`), and git's own way of writing it down (`log`). [`step::step`]
-//! looks at values only and answers the same for the same values, therefore a
-//! bisection goes on after a kill from its evidence alone. These must not build, boot, write, or wait: that is the shell's part,
-//! which is `driver` (the loop), `journal` (the record), `items` (of what),
-//! `oracle` and `kernels` (who answers), `effect`, `inherit` and `confirm` (what an
-//! answer is worth) and `report`.
+//! do next (`step`), how long that takes (`estimate`), and git's own way of writing it
+//! down (`log`). [`step::step`] looks at values only and answers the same for the same
+//! values, therefore a bisection goes on after a kill from its evidence alone. These must
+//! not build, boot, write, or wait: that is the shell's part, which is `driver` (the
+//! loop), `journal` (the record), `items` (of what), `oracle` and `kernels` (who
+//! answers), `effect`, `inherit` and `confirm` (what an answer is worth) and `report`.
 
 pub mod confirm;
 pub mod driver;

@@ -168,6 +168,14 @@ pub struct BootArgs {
     #[arg(long, value_name = "PARAMETER")]
     pub append: Vec<String>,
 
+    /// How it is told.
+    #[command(flatten)]
+    pub manners: Manners,
+}
+
+/// What every command takes that measures, and what does not change what is measured.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Manners {
     /// Install what is missing without asking
     #[arg(long, short)]
     pub yes: bool,

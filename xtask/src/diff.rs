@@ -74,8 +74,8 @@ pub struct Line {
 /// The worst of all lines as an exit code: 100 for something new, 125 if something
 /// is missing, else 0.
 #[must_use]
-pub fn exit_code(lines: &[Line]) -> u8 {
-    match lines.iter().map(|line| line.change).min() {
+pub fn exit_code(changes: impl Iterator<Item = Change>) -> u8 {
+    match changes.min() {
         Some(Change::New) => Verdict::Fail.exit_code(),
         Some(Change::Missing) => Verdict::Inconclusive.exit_code(),
         _ => 0,
@@ -157,7 +157,7 @@ impl Place<'_> {
 }
 
 /// In the place of a state that there is not.
-const NOTHING: &str = "not measured";
+pub(crate) const NOTHING: &str = "not measured";
 
 impl Both<'_> {
     fn target(&self, was: &TargetOutcome) -> Vec<Line> {
@@ -190,9 +190,8 @@ impl Both<'_> {
     }
 
     fn cell(&self, target: &str, side: &SideOutcome, was: &CellOutcome) -> Option<Line> {
-        let subject = format!("{}@{}.{}", was.cell, was.window, was.probe);
-        let place = Place { target, side: Some(&side.side), subject };
-        let now = same(side, was);
+        let place = Place { target, side: Some(&side.side), subject: was.place() };
+        let now = side.cell_at(was);
         let state = now.map_or_else(|| NOTHING.to_owned(), |cell| cell.state.to_string());
         let seen = (of_cell(was), now.and_then(of_cell));
         let changed = change(seen.0, seen.1, self.showed_both(target, &side.side, was));
@@ -208,7 +207,7 @@ impl Both<'_> {
         let others = self.history.iter().filter(|run| hash(&run.info, target, side) == Some(kernel));
         others
             .filter_map(|run| sound(run, target, side))
-            .filter_map(|side| same(side, was))
+            .filter_map(|side| side.cell_at(was))
             .any(|cell| of_cell(cell).is_some() && cell.state != was.state)
     }
 
@@ -231,7 +230,7 @@ impl Both<'_> {
             alike(&run.info, now) && last.is_none_or(|last| run.id.as_str() < last) && first != Some(run.id.as_str())
         };
         let runs = self.history.iter().filter(earlier).filter_map(|run| passed(run, target, side));
-        let mut samples: Vec<&CellOutcome> = runs.filter_map(|side| same(side, was)).collect();
+        let mut samples: Vec<&CellOutcome> = runs.filter_map(|side| side.cell_at(was)).collect();
         samples.push(was);
         samples
     }
@@ -240,10 +239,6 @@ impl Both<'_> {
 /// Waits depend on how the kernel was built, what ran it, and on the hold.
 fn alike(one: &RunInfo, other: &RunInfo) -> bool {
     one.variant == other.variant && one.accel == other.accel && one.plan.hold_ms == other.plan.hold_ms
-}
-
-fn same<'a>(side: &'a SideOutcome, cell: &CellOutcome) -> Option<&'a CellOutcome> {
-    side.cells.iter().find(|other| other.cell == cell.cell && other.window == cell.window && other.probe == cell.probe)
 }
 
 /// What a run showed of a side, if its boot is sound.

@@ -14,7 +14,7 @@ use cpio::NewcBuilder;
 use cpio::newc::{ModeFileType, trailer};
 use selftests::plan::{PLAN_PATH, Plan};
 
-use crate::file;
+use crate::{file, guest};
 
 /// Mount points that PID 1 expects. `/tmp` is on the rootfs, which is in memory.
 const DIRECTORIES: [&str; 4] = ["dev", "proc", "sys", "tmp"];
@@ -83,7 +83,9 @@ fn check_init(init: &[u8]) -> anyhow::Result<()> {
     if has_interpreter(init) {
         bail!(
             "the program for PID 1 wants a dynamic loader, and the initramfs has none: build it with \
-             `RUSTFLAGS='-C target-feature=+crt-static' cargo build --profile guest -p selftests --target x86_64-unknown-linux-gnu`"
+             `RUSTFLAGS='{}' cargo build --profile guest -p selftests --target {}`",
+            guest::FLAGS,
+            guest::TRIPLE
         );
     }
     Ok(())

@@ -268,3 +268,15 @@ pub fn outcome(accel: &str, targets: Vec<TargetOutcome>, run: Option<String>) ->
     }
     Outcome { schema: SCHEMA, verdict, exit: verdict.exit_code(), accel: accel.to_owned(), targets, run, reasons }
 }
+
+/// The same of a run that did not measure all that it was to, for the `reasons`: what is
+/// not there is no pass.
+#[must_use]
+pub fn incomplete(mut outcome: Outcome, reasons: Vec<String>) -> Outcome {
+    if !reasons.is_empty() {
+        outcome.verdict = outcome.verdict.max(Verdict::Inconclusive);
+        outcome.exit = outcome.verdict.exit_code();
+        outcome.reasons.extend(reasons);
+    }
+    outcome
+}

@@ -161,5 +161,5 @@ fn inputs(lab: &Lab, target: &Target) -> anyhow::Result<String> {
         part(file.as_os_str().as_encoded_bytes());
         part(&std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?);
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(hash.finalize()))
 }

@@ -213,8 +213,7 @@ pub(crate) fn key(request: &Request) -> String {
         Request::Linux(linux) => {
             let path = std::fs::canonicalize(&linux.path).unwrap_or_else(|_| linux.path.clone());
             let hash = Sha256::digest(path.as_os_str().as_encoded_bytes());
-            let short = hash.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-            format!("tree-{short}")
+            format!("tree-{}", hex::encode(&hash[..6]))
         }
     }
 }

@@ -111,13 +111,19 @@ fn earlier<'a>(history: &'a [Stored], night: &'a Stored) -> impl Iterator<Item =
     history.iter().filter(|run| run.id < night.id && is_comparable(&run.info) && run.info.variant == night.info.variant)
 }
 
-/// What a night was to measure: what its command line names; without names all that this
-/// checkout has evidence of, too.
+/// What a night was to measure: what its command line names; without names all that an
+/// earlier night measured, too. Committed evidence alone promises nothing: an archive may
+/// not have its kernel.
 #[must_use]
 pub fn asked(info: &RunInfo, chosen: &[String], named: bool, past: &[Night]) -> Asked {
     let mut targets: BTreeSet<String> = chosen.iter().cloned().collect();
     if !named {
-        targets.extend(past.iter().flat_map(|night| &night.targets).map(|target| target.target.clone()));
+        targets.extend(
+            past.iter()
+                .filter(|night| !night.is_reference())
+                .flat_map(|night| &night.targets)
+                .map(|target| target.target.clone()),
+        );
     }
     let cells = info.plan.cells.iter().map(|cell| (cell.name(), cell.window)).collect();
     Asked { targets, cells }

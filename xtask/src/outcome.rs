@@ -70,6 +70,14 @@ pub struct SideOutcome {
     pub reasons: Vec<String>,
 }
 
+impl SideOutcome {
+    /// The cell in the same place as this one of another boot.
+    #[must_use]
+    pub fn cell_at(&self, place: &CellOutcome) -> Option<&CellOutcome> {
+        self.cells.iter().find(|cell| cell.is_same_place(place))
+    }
+}
+
 /// A stress of guest memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StressOutcome {
@@ -142,6 +150,18 @@ impl CellOutcome {
     #[must_use]
     pub fn is_control(&self) -> bool {
         self.cell.starts_with("control.")
+    }
+
+    /// Its name in results: `anon.sync.read@1.writer`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("{}@{}.{}", self.cell, self.window, self.probe)
+    }
+
+    /// Is the other one of the same cell, met by the same probe?
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        self.cell == other.cell && self.window == other.window && self.probe == other.probe
     }
 }
 

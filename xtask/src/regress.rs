@@ -37,7 +37,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::diff::{Change, Seen, change, of_cell, of_verdict};
+use crate::diff::{Change, NOTHING, Seen, change, exit_code, of_cell, of_verdict};
 use crate::outcome::{CellOutcome, SideOutcome, TargetOutcome};
 use crate::sizes::{self, slower};
 use crate::store::{Reference, Stored};
@@ -45,6 +45,9 @@ use crate::verdict::Verdict;
 
 /// Earlier nights of a target that are looked at.
 pub const WINDOW: usize = 10;
+
+/// In front of the target whose committed evidence a night is.
+const REFERENCE: &str = "reference/";
 
 /// So many changes of state in the window are chance.
 pub const CHANGES: usize = 3;
@@ -113,17 +116,7 @@ impl Told {
     /// 100 if something is new, 125 if something is missing, else 0.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        exit_code(&self.lines)
-    }
-}
-
-/// As [`Told::exit_code`].
-#[must_use]
-pub fn exit_code(lines: &[Line]) -> u8 {
-    match lines.iter().map(|line| line.change).min() {
-        Some(Change::New) => Verdict::Fail.exit_code(),
-        Some(Change::Missing) => Verdict::Inconclusive.exit_code(),
-        _ => 0,
+        exit_code(self.lines.iter().map(|line| line.change))
     }
 }
 
@@ -150,9 +143,15 @@ impl Night {
     #[must_use]
     pub fn of_reference(reference: Reference) -> Self {
         let Reference { target, version, accel, hold_ms, sides, .. } = reference;
-        let run = format!("reference/{target}");
+        let run = format!("{REFERENCE}{target}");
         let passed = TargetOutcome { target, version, verdict: Verdict::Pass, sides, reasons: Vec::new() };
         Self { run, accel, hold_ms, targets: vec![passed], kernels: BTreeMap::new() }
+    }
+
+    /// Is it committed evidence?
+    #[must_use]
+    pub fn is_reference(&self) -> bool {
+        is_reference(&self.run)
     }
 
     fn target(&self, name: &str) -> Option<&TargetOutcome> {
@@ -170,6 +169,12 @@ impl Night {
         };
         self.kernels.iter().filter(|entry| of(*entry)).map(|(key, hash)| (key.1.as_str(), hash.as_str())).collect()
     }
+}
+
+/// Is a night of this name committed evidence?
+#[must_use]
+pub fn is_reference(run: &str) -> bool {
+    run.starts_with(REFERENCE)
 }
 
 /// Compares a night with those before it, which are the oldest first.
@@ -199,9 +204,6 @@ struct Compared<'a> {
     target: &'a str,
     told: &'a mut Told,
 }
-
-/// In the place of a state that there is not.
-const NOTHING: &str = "not measured";
 
 impl<'a> Compared<'a> {
     fn target(mut self) {
@@ -240,13 +242,13 @@ impl<'a> Compared<'a> {
             let sound = night.side(name, side).filter(|side| side.verdict == Verdict::Pass);
             for cell in sound.iter().flat_map(|side| &side.cells).filter(|cell| !cell.is_control()) {
                 let asked = self.asked.cells.contains(&(cell.cell.clone(), cell.window));
-                if asked && !places.iter().any(|known| same(known, cell)) {
+                if asked && !places.iter().any(|known| known.is_same_place(cell)) {
                     places.push(cell);
                 }
             }
         }
         for place in places {
-            let subject = format!("{}@{}.{}", place.cell, place.window, place.probe);
+            let subject = place.place();
             let of = |night: &'a Night| {
                 let cell = found(night, name, side, place)?;
                 let enough = cell.n >= sizes::MIN_TRIALS;
@@ -357,9 +359,5 @@ fn restless(past: &[Sample<'_>], now: &str) -> bool {
 /// A cell of a sound boot.
 fn found<'a>(night: &'a Night, target: &str, side: &str, place: &CellOutcome) -> Option<&'a CellOutcome> {
     let side = night.side(target, side).filter(|side| side.verdict == Verdict::Pass)?;
-    side.cells.iter().find(|cell| same(cell, place))
-}
-
-fn same(one: &CellOutcome, other: &CellOutcome) -> bool {
-    one.cell == other.cell && one.window == other.window && one.probe == other.probe
+    side.cell_at(place)
 }

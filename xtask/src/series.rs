@@ -40,7 +40,7 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Patch>, Error> {
 /// `sha256sum *.patch | cut -c-64 | sha256sum` gives it; empty without patches.
 #[must_use]
 pub fn digest(patches: &[Patch]) -> String {
-    let hex = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
     let lines: String = patches.iter().map(|patch| hex(&patch.bytes) + "\n").collect();
     if lines.is_empty() { lines } else { hex(lines.as_bytes()) }
 }

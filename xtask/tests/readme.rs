@@ -103,7 +103,10 @@ fn the_line_of_a_crontab_is_a_command_that_exists() {
     let words = line.split_once("cargo ").unwrap().1.split_whitespace();
     let Command::Nightly(args) = Cli::try_parse_from(words).unwrap().command else { panic!("{line}") };
     assert!(
-        args.measure.boot.yes && args.measure.boot.quiet && args.budget.is_some() && args.disk.is_some(),
+        args.measure.boot.manners.yes
+            && args.measure.boot.manners.quiet
+            && args.budget.is_some()
+            && args.disk.is_some(),
         "{args:?}"
     );
     // To cron, a per cent sign is the end of a line.

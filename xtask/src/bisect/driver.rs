@@ -8,9 +8,8 @@
 //! ```
 //!
 //! Owns: the order of it, retries after a failure of the host, the wall-clock
-//! budget. All state is in the journal: a driver
-//! that is made anew goes on where the last one ended. Must not: search (`step`
-//! does) or build.
+//! budget. All state is in the journal: a driver that is made anew goes on where the
+//! last one ended. Must not: search (`step` does), estimate or build.
 
 use std::time::{Duration, Instant};
 

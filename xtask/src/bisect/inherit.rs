@@ -127,7 +127,7 @@ pub fn sections(vmlinux: &Path) -> anyhow::Result<String> {
         // Of one without content (.bss) address and size are all.
         hash.update(section.data().with_context(|| format!("cannot read {name} of {}", vmlinux.display()))?);
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(hash.finalize()))
 }
 
 #[cfg(test)]

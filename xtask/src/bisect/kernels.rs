@@ -137,14 +137,17 @@ impl Oracle for Kernels<'_> {
         let same = item.filter(|_| !ask.fresh).and_then(|item| self.same_code(item, &kernel));
         let answer = same.map_or_else(|| self.boots(&source, &built.kernel), Ok);
         let files = built.files.map(Reading::end).transpose()?;
+        // Even where the boot failed: the kernel is kept, and its build not made again.
+        if let (Some(item), Some(files)) = (item, files) {
+            self.note_files(item, files)?;
+        }
         let mut answer = answer?;
         answer.seconds.build = built.seconds;
         answer.kernel = Some(kernel);
-        let Some(item) = item else { return Ok(answer) };
-        if let Some(files) = files {
-            self.note_files(item, files)?;
-        }
-        Ok(self.keep(item, answer))
+        Ok(match item {
+            Some(item) => self.keep(item, answer),
+            None => answer,
+        })
     }
 }
 

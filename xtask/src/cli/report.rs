@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::Manners;
 use crate::sizes;
 
 /// `cargo xtask report`.
@@ -113,17 +114,9 @@ pub struct RerunArgs {
     /// A folder, or an id below results/runs [default: the newest run]
     pub run: Option<String>,
 
-    /// Install what is missing without asking
-    #[arg(long, short)]
-    pub yes: bool,
-
-    /// Print the result as one JSON object on standard output, and nothing else there
-    #[arg(long)]
-    pub json: bool,
-
-    /// No progress on standard error
-    #[arg(long, short)]
-    pub quiet: bool,
+    /// How it is told.
+    #[command(flatten)]
+    pub manners: Manners,
 }
 
 const RERUN_RULES: &str = "\

@@ -57,7 +57,7 @@ fn begin(args: &BisectArgs, argv: &[String], checkout: &Path) -> Result<u8, Erro
 /// Searches to the end, tells it, and goes on inside of what was found.
 fn end(args: &BisectArgs, bench: &Bench, subject: Subject, mut journal: Journal, checkout: &Path) -> Result<u8, Error> {
     let report = search(args, bench, subject, &mut journal)?;
-    print(&report, args.boot.json)?;
+    print(&report, args.boot.manners.json)?;
     let (exit, argv) = (report.exit, journal.header.argv.clone());
     drop(journal);
     match inner(args, &report) {
@@ -73,7 +73,7 @@ fn end(args: &BisectArgs, bench: &Bench, subject: Subject, mut journal: Journal,
 /// After a patch its hunks, where it has several and the reader is a person.
 fn inner(args: &BisectArgs, report: &Report) -> Option<(BisectArgs, [String; 2])> {
     let item = report.culprit.as_ref()?.item;
-    if report.kind != Kind::Patches || args.boot.json {
+    if report.kind != Kind::Patches || args.boot.manners.json {
         return None;
     }
     let words = ["--patch".to_owned(), item.to_string()];
@@ -88,8 +88,7 @@ fn resume(now: &BisectArgs, wanted: &str, checkout: &Path) -> Result<u8, Error> 
         Ok(Command::Bisect(args)) => *args,
         _ => return Err(Error::Usage(anyhow!("the command line that began {} is none today", dir.display()))),
     };
-    let BootArgs { json, quiet, yes, .. } = now.boot;
-    let boot = BootArgs { json, quiet, yes, ..recorded.boot };
+    let boot = BootArgs { manners: now.boot.manners, ..recorded.boot };
     let args = BisectArgs { boot, budget: now.budget.or(recorded.budget), resume: None, ..recorded };
     let subject = subject::of(&args, checkout)?;
     if let Some(how) = subject.items.differs(&journal.header.items) {
@@ -184,7 +183,7 @@ fn instrument(bench: &Bench, args: &BisectArgs) -> Result<String, Error> {
             part(&bytes.with_context(|| format!("cannot read {}", entry.path().display()))?);
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(hash.finalize()))
 }
 
 fn print(report: &Report, json: bool) -> Result<(), Error> {

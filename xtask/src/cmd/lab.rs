@@ -39,11 +39,11 @@ pub(super) struct Tools {
 /// # Errors
 /// A filter selects nothing, or the host lacks something.
 pub(super) fn tools(args: &MeasureArgs, checkout: &Path) -> Result<Tools, Error> {
-    let progress = Progress::new(args.boot.quiet);
+    let progress = Progress::new(args.boot.manners.quiet);
     let cells = plan::select(&args.cell).map_err(|error| Error::NothingSelected(anyhow!(error)))?;
     let cache = Cache::open()?;
 
-    doctor::ensure(&Host::this(&cache.root), args.boot.yes, &progress)?;
+    doctor::ensure(&Host::this(&cache.root), args.boot.manners.yes, &progress)?;
     let accel = accel::choose(&cache.root, args.boot.accel)?;
     progress.say(format!("accelerator: {}", accel.why));
     let patience = accel.patience() * args.config.patience();
@@ -79,7 +79,7 @@ pub(super) fn open(args: &MeasureArgs, checkout: &Path, record: Record<'_>) -> R
     let kind = accel.kind.to_string();
     let new = |argv: &[String], plan: &Plan| {
         let info = RunInfo::new(argv, &kind, args.config, plan, store::revision(checkout));
-        RunInfo { selftests: Some(sha256(&init)), ..info }
+        RunInfo { selftests: Some(hex::encode(Sha256::digest(&init))), ..info }
     };
     let mut repeats = None;
     let (run, info) = match record {
@@ -116,8 +116,4 @@ pub(super) fn open(args: &MeasureArgs, checkout: &Path, record: Record<'_>) -> R
         info,
         repeats,
     })
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }

@@ -66,10 +66,7 @@ fn resume(args: &MatrixArgs, run: &str, checkout: &Path) -> Result<u8, Error> {
     let Some(mut recorded) = recorded(&info) else {
         return Err(Error::Usage(anyhow!("{} is no run of `matrix`: it was made by {}", dir.display(), info.replay)));
     };
-    let now = &args.measure.boot;
-    recorded.measure.boot.json = now.json;
-    recorded.measure.boot.quiet = now.quiet;
-    recorded.measure.boot.yes = now.yes;
+    recorded.measure.boot.manners = args.measure.boot.manners;
     told(recorded, checkout, Record::Begun(RunDir::reopen(&dir)?, Box::new(info)))
 }
 
@@ -82,7 +79,7 @@ fn recorded(info: &RunInfo) -> Option<MatrixArgs> {
 }
 
 fn told(args: MatrixArgs, checkout: &Path, record: Record<'_>) -> Result<u8, Error> {
-    let json = args.measure.boot.json;
+    let json = args.measure.boot.manners.json;
     let outcome = measure(args, checkout, record)?;
     if json {
         println!("{}", serde_json::to_string(&outcome).context("cannot serialise the outcome")?);

@@ -37,9 +37,9 @@ pub fn run(args: &NightlyArgs, checkout: &Path) -> Result<u8, Error> {
     if let Some(run) = &args.tell {
         let dir = store::find(checkout, Some(run))?;
         let (evidence, night) = compared(&dir, checkout)?;
-        return print(&evidence, &night, args.measure.boot.json);
+        return print(&evidence, &night, args.measure.boot.manners.json);
     }
-    let progress = Progress::new(args.measure.boot.quiet);
+    let progress = Progress::new(args.measure.boot.manners.quiet);
     let runs = checkout.join(store::RUNS);
     file::make_dir(&runs)?;
     let _alone =
@@ -66,7 +66,7 @@ pub fn run(args: &NightlyArgs, checkout: &Path) -> Result<u8, Error> {
         file::write(&dir.join(name), rendered(&evidence, format, &history)?.as_bytes())?;
     }
     store::write_night(&dir, &night)?;
-    print(&evidence, &night, args.measure.boot.json)
+    print(&evidence, &night, args.measure.boot.manners.json)
 }
 
 fn id(dir: &Path) -> String {
@@ -112,8 +112,9 @@ fn measure(
     let measured = nightly::measure(&mut lab, choice, args.budget, &history, &mut |lab, target, tree| {
         matrix::one(lab, target, tree).map(Some)
     })?;
-    let mut outcome = judge::outcome(&lab.info.accel, measured.outcomes, Some(lab.run.name().to_owned()));
-    outcome.reasons.extend(measured.left.into_iter().chain(left_out));
+    let outcome = judge::outcome(&lab.info.accel, measured.outcomes, Some(lab.run.name().to_owned()));
+    let mut outcome = judge::incomplete(outcome, measured.left);
+    outcome.reasons.extend(left_out);
     finish(&lab, outcome);
     Ok(lab.run.dir().to_owned())
 }

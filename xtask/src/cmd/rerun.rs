@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::lab::{Record, Repeat};
 use super::{matrix, print, test};
-use crate::cli::{BootArgs, Cli, Command, RerunArgs};
+use crate::cli::{Cli, Command, RerunArgs};
 use crate::diff;
 use crate::error::Error;
 use crate::outcome::Outcome;
@@ -34,8 +34,8 @@ pub(super) fn run(args: &RerunArgs, checkout: &Path) -> Result<u8, Error> {
     let now = store::evidence(checkout, outcome.run.as_deref())?;
     let changed = repeat::differences(&then, &now);
     let lines = diff::compare(&then, &now, &store::history(checkout)?);
-    let exit = if outcome.exit == 0 { diff::exit_code(&lines) } else { outcome.exit };
-    if args.json {
+    let exit = if outcome.exit == 0 { diff::exit_code(lines.iter().map(|line| line.change)) } else { outcome.exit };
+    if args.manners.json {
         let all = json!({
             "schema": 1, "repeats": repeat.id, "exit": exit, "changed": changed, "lines": lines, "outcome": outcome
         });
@@ -62,19 +62,18 @@ fn again(args: &RerunArgs, checkout: &Path, repeat: &Repeat) -> Result<Outcome, 
     let unknown = || {
         Error::Usage(anyhow!("{} cannot be made again from its record: it was made by `{}`", repeat.id, info.replay))
     };
-    let manners = |boot: &mut BootArgs| (boot.json, boot.quiet, boot.yes) = (args.json, args.quiet, args.yes);
     match Cli::try_parse_from(&info.argv).map_err(|_| unknown())?.command {
         Command::Test(mut test) => {
-            manners(&mut test.measure.boot);
+            test.measure.boot.manners = args.manners;
             test::measure(&test, checkout, Record::Again(repeat))
         }
         Command::Matrix(mut matrix) => {
-            manners(&mut matrix.measure.boot);
+            matrix.measure.boot.manners = args.manners;
             matrix::measure(matrix, checkout, Record::Again(repeat))
         }
         Command::Nightly(nightly) => {
             let mut matrix = nightly.matrix();
-            manners(&mut matrix.measure.boot);
+            matrix.measure.boot.manners = args.manners;
             matrix::measure(matrix, checkout, Record::Again(repeat))
         }
         _ => Err(unknown()),

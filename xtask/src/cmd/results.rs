@@ -56,7 +56,7 @@ fn compare(args: &DiffArgs, checkout: &Path) -> Result<u8, Error> {
     let after = store::evidence(checkout, args.after.as_deref())?;
     let lines = diff::compare(&before, &after, &store::history(checkout)?);
     let names = [&before, &after].map(name);
-    let exit = diff::exit_code(&lines);
+    let exit = diff::exit_code(lines.iter().map(|line| line.change));
     if args.json {
         let [before, after] = names;
         let all = json!({ "schema": 1, "before": before, "after": after, "exit": exit, "lines": lines });

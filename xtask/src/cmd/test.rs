@@ -25,10 +25,10 @@ use crate::target::Target;
 /// object on standard output too, so that a reader always finds one.
 pub fn run(args: &TestArgs, checkout: &Path) -> Result<u8, Error> {
     let result = measure(args, checkout, Record::New).and_then(|outcome| {
-        print(&outcome, args.measure.boot.json)?;
+        print(&outcome, args.measure.boot.manners.json)?;
         Ok(outcome.exit)
     });
-    if let (true, Err(error)) = (args.measure.boot.json, &result)
+    if let (true, Err(error)) = (args.measure.boot.manners.json, &result)
         && let Some(outcome) = judge::without_kernel(error)
     {
         print(&outcome, true)?;

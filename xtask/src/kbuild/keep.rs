@@ -17,7 +17,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Kernel, hex};
+use super::Kernel;
 use crate::error::Error;
 use crate::file;
 
@@ -75,7 +75,7 @@ impl Keeper {
         let Ok(note) = fs::read(self.note(key)) else { return Ok(None) };
         let Ok(note) = serde_json::from_slice::<Note>(&note) else { return Ok(None) };
         let folder = self.kernels.join(&note.hash);
-        let unharmed = fs::read(folder.join(IMAGE)).is_ok_and(|image| hex(&Sha256::digest(image)) == note.hash);
+        let unharmed = fs::read(folder.join(IMAGE)).is_ok_and(|image| hex::encode(Sha256::digest(image)) == note.hash);
         if !unharmed || !folder.join(CONFIG).is_file() || !folder.join(SYSTEM_MAP).is_file() {
             return Ok(None);
         }
@@ -90,7 +90,7 @@ impl Keeper {
     pub fn keep(&self, key: &str, made: &Made) -> Result<Kernel, Error> {
         let image =
             fs::read(&made.image).with_context(|| format!("make succeeded but left no {}", made.image.display()))?;
-        let hash = hex(&Sha256::digest(&image));
+        let hash = hex::encode(Sha256::digest(&image));
         self.store(&hash, made)?;
         let note = Note { hash, release: made.release.clone(), compiler: made.compiler.clone() };
         let notes = self.kernels.join("by-input");

@@ -119,7 +119,7 @@ impl<'a> Inputs<'a> {
         part(self.wanted.render().as_bytes());
         part(self.compiler.as_bytes());
         more.into_iter().for_each(part);
-        hex(&hash.finalize())
+        hex::encode(hash.finalize())
     }
 }
 
@@ -232,10 +232,4 @@ fn keep_result(keeper: &Keeper, place: &Place, key: &str, compiler: String) -> R
 /// Our own notes in the `O=` folder; kbuild does not look there.
 fn notes(build: &Path) -> PathBuf {
     build.join(".xtask")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -2,9 +2,10 @@
 //! What goes off the disk when there is too much.
 //!
 //! First build folders and source trees of the cache, the longest unused first: they are
-//! made again from what the cache has. Then runs, the oldest first. Never: downloads, finished kernels, the committed evidence,
-//! the newest run in which a target passed in a variant, a run that may still be at work,
-//! a record that this xtask cannot read, and what another process has locked.
+//! made again from what the cache has. Then runs, the oldest first. Never: downloads,
+//! finished kernels, the committed evidence, the newest run in which a target passed in a
+//! variant, a run that may still be at work, a record that this xtask cannot read, and
+//! what another process has locked.
 //!
 //! Owns: what counts, the order, and removing. A folder is renamed before it is removed,
 //! so that a kill leaves nothing that looks whole.

@@ -155,7 +155,7 @@ fn suite<'a>(
     for cell in &side.cells {
         let plan = evidence.info.as_ref().map(|info| &info.plan);
         let answer = of_cell(expected.zip(plan), side, cell);
-        cases.push(Case { name: format!("{}@{}.{}", cell.cell, cell.window, cell.probe), answer, cell: Some(cell) });
+        cases.push(Case { name: cell.place(), answer, cell: Some(cell) });
     }
     if let Some(stress) = &side.stress {
         let why = stress.reason.clone().unwrap_or_default();

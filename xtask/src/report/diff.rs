@@ -42,6 +42,16 @@ pub(super) fn color(change: Change) -> Color {
     }
 }
 
+/// The first names, a line each, and how many more there are.
+pub(super) fn names(subjects: &[&str]) -> String {
+    let shown = if subjects.len() > NAMES + 1 { &subjects[..NAMES] } else { subjects };
+    let mut names = shown.join("\n");
+    if shown.len() < subjects.len() {
+        names += &format!("\nand {} more", subjects.len() - shown.len());
+    }
+    names
+}
+
 fn summary(lines: &[Line]) -> String {
     let told = counted(lines.iter().map(|line| line.change));
     if told.is_empty() { "no difference".to_owned() } else { told.join(", ") }
@@ -69,11 +79,7 @@ fn table(groups: &[Group<'_>], look: Look) -> comfy_table::Table {
     let mut table = grid(look);
     table.set_header(["", "target", "side", "before", "after", "what"]);
     for Group { of, subjects } in groups {
-        let shown = if subjects.len() > NAMES + 1 { &subjects[..NAMES] } else { &subjects[..] };
-        let mut names = shown.join("\n");
-        if shown.len() < subjects.len() {
-            names += &format!("\nand {} more", subjects.len() - shown.len());
-        }
+        let names = names(subjects);
         let side = of.side.as_deref().unwrap_or("");
         let words = [&of.target, side, &of.was, &of.now, names.as_str()].map(Cell::new);
         table.add_row(

@@ -6,7 +6,7 @@
 use comfy_table::{Cell, Color};
 
 use super::table::{Look, grid, trimmed};
-pub use crate::store::Entry;
+use crate::store::Entry;
 use crate::verdict::Verdict;
 
 /// The whole text, with a line end; `entries` are the newest first.

@@ -25,11 +25,6 @@ use crate::outcome::{CellOutcome, CellState, SideOutcome};
 use crate::store::Evidence;
 use crate::verdict::Verdict;
 
-/// The cell that another side has in the same place.
-fn same_cell<'a>(side: &'a SideOutcome, cell: &CellOutcome) -> Option<&'a CellOutcome> {
-    side.cells.iter().find(|other| other.cell == cell.cell && other.window == cell.window && other.probe == cell.probe)
-}
-
 fn measured(cell: &CellOutcome) -> bool {
     matches!(cell.state, CellState::Held | CellState::Released | CellState::Mixed)
 }

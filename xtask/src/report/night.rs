@@ -8,14 +8,11 @@ use bytesize::ByteSize;
 use comfy_table::Cell;
 use maud::{Markup, html};
 
-use super::diff::{color, counted};
+use super::diff::{color, counted, names};
 use super::table::{Look, grid, trimmed};
 use crate::diff::Change;
-use crate::regress::Line;
+use crate::regress::{Line, is_reference};
 use crate::store::{Disk, NightInfo};
-
-/// Names that a line shows before it counts the rest.
-const NAMES: usize = 4;
 
 /// Lines of which the same is to be said.
 struct Group<'a> {
@@ -26,11 +23,7 @@ struct Group<'a> {
 impl Group<'_> {
     fn words(&self) -> [String; 5] {
         let Line { target, side, was, was_run, now, since, good, .. } = self.of;
-        let shown = if self.subjects.len() > NAMES + 1 { &self.subjects[..NAMES] } else { &self.subjects[..] };
-        let mut what = shown.join("\n");
-        if shown.len() < self.subjects.len() {
-            what += &format!("\nand {} more", self.subjects.len() - shown.len());
-        }
+        let what = names(&self.subjects);
         let mut before = was.clone();
         before += &was_run.as_ref().map(|run| format!("\n{run}")).unwrap_or_default();
         before += &since
@@ -62,7 +55,7 @@ fn grouped(lines: &[Line]) -> Vec<Group<'_>> {
 
 /// `2 new, 1 missing, 80 unchanged, against 3 nights`.
 fn summary(night: &NightInfo) -> String {
-    let references = night.against.iter().filter(|run| run.starts_with("reference/")).count();
+    let references = night.against.iter().filter(|run| is_reference(run)).count();
     let nights = night.against.len() - references;
     let mut against = match nights {
         0 => "no earlier night".to_owned(),

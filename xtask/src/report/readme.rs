@@ -6,7 +6,7 @@
 
 use anyhow::{Context, bail};
 
-use super::{measured, place_of_wait, same_cell};
+use super::{measured, place_of_wait};
 use crate::outcome::{CellOutcome, CellState};
 use crate::store::Reference;
 
@@ -138,7 +138,7 @@ fn groups(reference: &Reference) -> Vec<Group<'_>> {
     let side = |name: &str| reference.sides.iter().find(|side| side.side == name);
     let (Some(baseline), patched) = (side("baseline"), side("patched")) else { return Vec::new() };
     let cells = baseline.cells.iter().filter(|cell| measured(cell) && !cell.is_control());
-    let single = cells.map(|cell| Group::of(cell, patched.and_then(|side| same_cell(side, cell)))).collect();
+    let single = cells.map(|cell| Group::of(cell, patched.and_then(|side| side.cell_at(cell)))).collect();
     // One dimension at a time, so that a group stays a product.
     let named = merged(single, |one, other| one.windows == other.windows && one.probes == other.probes);
     let probed = merged(named, |one, other| one.windows == other.windows && one.names == other.names);

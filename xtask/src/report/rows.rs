@@ -67,7 +67,7 @@ pub(super) fn rows(targets: &[TargetOutcome]) -> Vec<Row> {
 
 fn shown(target: &TargetOutcome, cell: &CellOutcome) -> Vec<Option<CellState>> {
     let state = |cell: &CellOutcome| cell.state;
-    target.sides.iter().map(|side| super::same_cell(side, cell).map(state)).collect()
+    target.sides.iter().map(|side| side.cell_at(cell).map(state)).collect()
 }
 
 /// Joins rows that show the same, one dimension at a time: probes, cells of a

@@ -14,7 +14,7 @@
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, TableComponent, presets};
 
 use super::holders::{self, Holder};
-use super::{measured, place_of_wait, same_cell};
+use super::{measured, place_of_wait};
 use crate::outcome::{CellOutcome, CellState, Outcome, SideOutcome, TargetOutcome};
 use crate::verdict::Verdict;
 
@@ -163,8 +163,8 @@ fn rows(sides: &[SideOutcome]) -> Vec<(&CellOutcome, Vec<Option<&CellOutcome>>)>
     let mut rows: Vec<(&CellOutcome, Vec<Option<&CellOutcome>>)> = Vec::new();
     for (index, side) in sides.iter().enumerate() {
         for cell in &side.cells {
-            if sides[..index].iter().all(|earlier| same_cell(earlier, cell).is_none()) {
-                rows.push((cell, sides.iter().map(|side| same_cell(side, cell)).collect()));
+            if sides[..index].iter().all(|earlier| earlier.cell_at(cell).is_none()) {
+                rows.push((cell, sides.iter().map(|side| side.cell_at(cell)).collect()));
             }
         }
     }

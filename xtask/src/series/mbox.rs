@@ -52,7 +52,7 @@ pub struct Chosen {
 #[must_use]
 pub fn write(cover: &[u8], patches: &[Vec<u8>]) -> [Vec<u8>; 2] {
     let whole = patches.iter().fold(Sha256::new().chain_update(cover), |hash, patch| hash.chain_update(patch));
-    let digest: String = whole.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex::encode(&whole.finalize()[..8]);
     let id = |number: usize| format!("<{digest}.{number}@kvm-gup-io.invalid>");
     let mut boxes = [Vec::new(), Vec::new()];
     let opening = format!("From {} {MAGIC}\n", "0".repeat(40));

@@ -2,9 +2,9 @@
 //! The newest kernel of a series in Debian's archive.
 //!
 //! Owns: which version is taken, what is fetched anew and what the cache answers.
-//! Lists are good for twelve hours, or as the caller says, and downloads for ever, so a second run needs no
-//! network; without one, what the cache has of the series is taken, and said so.
-//! Must not: know how apt is called; `apt` does.
+//! Lists are good for twelve hours, or as the caller says, and downloads for ever, so a
+//! second run needs no network; without one, what the cache has of the series is taken,
+//! and said so. Must not: know how apt is called; `apt` does.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -223,7 +223,7 @@ fn check(path: &Path, offer: &Offer) -> anyhow::Result<()> {
         }
         hash.update(&buffer[..length]);
     }
-    let sum = hash.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let sum = hex::encode(hash.finalize());
     if sum == offer.sha256 {
         return Ok(());
     }

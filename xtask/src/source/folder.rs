@@ -90,8 +90,7 @@ pub(crate) fn fingerprint(dir: &Path, files: &[Found]) -> String {
         hash.update(&file.path);
         hash.update(format!("\0{:o} {} {}\0", file.mode, file.size, file.mtime));
     }
-    let hash = hash.finalize();
-    format!("folder {} {}", dir.display(), hash.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+    format!("folder {} {}", dir.display(), hex::encode(hash.finalize()))
 }
 
 /// Gives every file to `emit`, those that the index knows without reading them.

@@ -126,7 +126,7 @@ fn fold(ours: &Path, group: &BTreeMap<String, Stored>) -> Result<Option<PathBuf>
         return Ok(Some(ours.join(newest)));
     }
     let digest = Sha256::digest(ids.join("\n").as_bytes());
-    let short = digest.iter().take(3).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let short = hex::encode(&digest[..3]);
     let time = newest.split('-').next().unwrap_or_default();
     let place = ours.join(format!("{time}~{short}"));
     if place.join(OUTCOME).is_file() {

@@ -6,7 +6,7 @@
 #
 #   jobs.sh WORK [TARGET…]
 #
-# TARGETs are v6.1 and v7.3 unless named. WORK gets a checkout and a cache for each job, and for the one
+# TARGETs are v6.1 and v7.3 unless named. WORK, which is empty or made, gets a checkout and a cache for each job, and for the one
 # machine: two cold builds a target, twice. SEED names a cache to begin with a copy of; ARGS are further
 # arguments of each matrix: by default few cells and trials, and a hold that jobs side by side do not disturb.
 set -euo pipefail
@@ -22,8 +22,8 @@ if [ -z "$xtask" ]; then
     (cd "$here" && cargo build -q -p xtask)
     xtask=${CARGO_TARGET_DIR:-$here/target}/debug/xtask
 fi
-rm -rf "$work"
 mkdir -p "$work"
+[ -z "$(ls -A "$work")" ] || { echo "FAIL: there is something in $work"; exit 1; }
 
 fail() { echo "FAIL: $*"; exit 1; }
 
@@ -58,11 +58,16 @@ jobs=$(on plan matrix --plan "${targets[@]}" | grep -o '"id":"[^"]*-measure"' | 
 [ "$(wc -w <<<"$jobs")" = "${#targets[@]}" ] || fail "the plan has other jobs: $jobs"
 
 pids=()
+# What one of them fails of, or Ctrl-C, leaves none of the others behind.
+trap 'for pid in "${pids[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done; wait' EXIT
+# Each has a process group of its own.
+set -m
 for job in $jobs; do
     machine "$job"
     on "$job" matrix --job "$job" --yes "${args[@]}" >"$work/$job.out" 2>"$work/$job.err" &
     pids+=($!)
 done
+set +m
 for pid in "${pids[@]}"; do wait "$pid" || fail "a job ended with $?; see $work/*.err"; done
 
 checkout merged

@@ -101,6 +101,20 @@ fn what_a_night_did_not_measure_is_missing() {
     assert_eq!(nightly(checkout, &["--tell", &named.id]).0, 0);
 }
 
+/// The evidence of a kernel that no archive has is no promise to measure it every night.
+#[test]
+fn committed_evidence_alone_makes_nothing_missing() {
+    let (checkout, _cache) = scene();
+    let checkout = checkout.path();
+    let evidence = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/reference/v3.17.json");
+    std::fs::create_dir_all(checkout.join("results/reference")).unwrap();
+    std::fs::copy(evidence, checkout.join("results/reference/v3.17.json")).unwrap();
+    let night = stored(checkout, 0, &NIGHT, Some(&ALL));
+    let (exit, text, error) = nightly(checkout, &["--tell", &night.id]);
+    assert_eq!(exit, 0, "{text}{error}");
+    assert!(text.contains("the committed evidence"), "{text}");
+}
+
 #[test]
 fn a_second_night_at_once_is_refused() {
     let (checkout, cache) = scene();

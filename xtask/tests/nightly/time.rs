@@ -6,6 +6,7 @@ use std::time::Duration;
 use xtask::error::Error;
 use xtask::outcome::TargetOutcome;
 use xtask::store::{RunDir, history};
+use xtask::verdict::Verdict;
 
 use crate::scene::{GOOD, info, lab, measure, scene, shown, stored};
 
@@ -43,6 +44,13 @@ fn what_does_not_fit_is_said_and_the_first_is_begun_all_the_same() {
     assert_eq!(called, ["v5.10", "v6.1"]);
     assert_eq!(measured.outcomes.len(), 2);
     assert_eq!(measured.left, ["v7.3: missing: it takes about 12 min, and 2 are left of the time"]);
+    // And the run as a whole is no pass, however good what was measured is.
+    let outcome = xtask::judge::outcome("tcg", measured.outcomes, None);
+    assert_eq!((outcome.verdict, outcome.exit), (Verdict::Pass, 0));
+    let whole = xtask::judge::incomplete(outcome.clone(), Vec::new());
+    assert_eq!(whole, outcome);
+    let cut = xtask::judge::incomplete(outcome, measured.left.clone());
+    assert_eq!((cut.verdict, cut.exit, &cut.reasons), (Verdict::Inconclusive, 125, &measured.left));
     let recorded: Vec<_> = lab.info.targets.iter().map(|target| target.target.as_str()).collect();
     assert_eq!(recorded, ["v5.10", "v6.1"]);
     assert!(lab.info.targets.iter().all(|target| target.seconds.is_some_and(|seconds| seconds < 60.0)));

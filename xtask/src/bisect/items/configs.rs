@@ -103,7 +103,7 @@ pub fn between(old: &Values, new: &Values, own: &Values) -> Option<Between> {
 }
 
 fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().take(20).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&Sha256::digest(text)[..20])
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ fn first(name: &str) -> Item {
 }
 
 fn digest(hash: &Sha256) -> String {
-    hash.clone().finalize().iter().take(20).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&hash.clone().finalize()[..20])
 }
 
 #[cfg(test)]

@@ -61,9 +61,9 @@ pub(super) fn run(args: &CheckArgs, checkout: &Path) -> Result<u8, Error> {
         lab.run.discard()?;
     }
     // What is known of the prefixes before an interruption is worth telling to a person.
-    if ended.is_ok() && short.boot.json {
+    if ended.is_ok() && short.boot.manners.json {
         println!("{}", prefixes::json(&target.name, &version, &rows));
-    } else if !rows.is_empty() && !short.boot.json {
+    } else if !rows.is_empty() && !short.boot.manners.json {
         print!("{}", prefixes::render(&format!("{} ({version})", target.name), &rows, Look::of_stdout()));
     }
     ended.map(|()| prefixes::verdict(&rows).exit_code())
