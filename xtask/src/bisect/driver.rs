@@ -35,11 +35,13 @@ pub struct Limits {
     pub budget: Option<Duration>,
     /// Confirm what is found.
     pub confirm: bool,
+    /// A compiler cache remembers what was compiled once; only the estimate asks.
+    pub remembered: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { attempts: 3, pause: Duration::from_secs(5), budget: None, confirm: true }
+        Self { attempts: 3, pause: Duration::from_secs(5), budget: None, confirm: true, remembered: false }
     }
 }
 
@@ -243,6 +245,7 @@ impl Driver<'_> {
             searching: phase == Phase::Search,
             confirmed: self.limits.confirm,
             apart: self.items.kind == Kind::Releases,
+            remembered: self.limits.remembered,
         };
         let tests: Vec<&Test> = self.journal.tests().collect();
         estimate::rest(&tests, &rest)

@@ -23,6 +23,7 @@ use crate::bisect::policy::{Endpoints, Policy};
 use crate::bisect::report::{self, Report};
 use crate::cli::{BisectArgs, BootArgs, Cli, Command, Find};
 use crate::error::Error;
+use crate::kbuild;
 use crate::store;
 use subject::Subject;
 
@@ -120,7 +121,12 @@ fn search(args: &BisectArgs, bench: &Bench, subject: Subject, journal: &mut Jour
     let earlier: Vec<_> = journal.tests().filter_map(|test| Some((plain(test)?, test.answer.clone()))).collect();
     let mut oracle = Kernels::new(bench, recipes, wanted, &dir, earlier);
     oracle.without = without;
-    let limits = Limits { budget: args.budget, confirm: !args.no_confirm, ..Limits::default() };
+    let limits = Limits {
+        budget: args.budget,
+        confirm: !args.no_confirm,
+        remembered: kbuild::compiler_cache(),
+        ..Limits::default()
+    };
     let (progress, log) = (&bench.progress, &report::log as &dyn Fn(&Items, &Journal, Option<usize>) -> String);
     let end = Driver { items: &items, journal, oracle: &mut oracle, progress, limits, log }.run()?;
     let report = Report::new(&items, journal, &end);

@@ -56,7 +56,7 @@ impl Make {
         let build = place.build.clone();
         let notes = notes(&build);
         fs::create_dir_all(&notes).with_context(|| format!("cannot make the folder {}", notes.display()))?;
-        let args = arguments(&spec.make_args, in_path("ccache"));
+        let args = arguments(&spec.make_args, compiler_cache());
         Ok(Self { src: place.src.clone(), build, base: spec.base.clone(), log, args })
     }
 
@@ -180,6 +180,12 @@ pub(super) fn compiler_version(own: &[String]) -> Result<String, Error> {
         Ok(String::from_utf8_lossy(&finished.stdout).lines().next().unwrap_or_default().to_owned())
     };
     Ok(format!("{}; {}", first_line(compiler(own))?, first_line("ld")?))
+}
+
+/// Is there a compiler cache, which builds then go through?
+#[must_use]
+pub fn compiler_cache() -> bool {
+    in_path("ccache")
 }
 
 fn in_path(program: &str) -> bool {

@@ -27,6 +27,7 @@ use sha2::{Digest, Sha256};
 
 pub use diagnose::{Cause, diagnose};
 pub use keep::{Keeper, Made};
+pub use make::compiler_cache;
 pub use meter::Meter;
 
 use crate::error::Error;
