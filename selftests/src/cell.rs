@@ -25,11 +25,15 @@ pub enum Backing {
     File,
     /// The same under `MADV_RANDOM`: nothing is read ahead.
     FileRandom,
+    /// A private mapping of the block device (`do_read_fault()`, and for a store
+    /// `do_cow_fault()`), with read-around.
+    PrivateFile,
 }
 
 impl Backing {
     /// All of them.
-    const ALL: [Self; 5] = [Self::Anon, Self::Shmem, Self::ShmemWriteback, Self::File, Self::FileRandom];
+    const ALL: [Self; 6] =
+        [Self::Anon, Self::Shmem, Self::ShmemWriteback, Self::File, Self::FileRandom, Self::PrivateFile];
 
     /// The readahead windows that make a difference.
     fn windows(self) -> &'static [u32] {
@@ -37,12 +41,25 @@ impl Backing {
             Self::Anon | Self::Shmem => &[1, 8],
             // Of a write nothing is read ahead.
             Self::ShmemWriteback | Self::FileRandom => &[1],
-            Self::File => &[8],
+            Self::File | Self::PrivateFile => &[8],
+        }
+    }
+
+    /// The ways in which a page of it is waited for that differ from each other.
+    fn paths(self) -> &'static [Path] {
+        use Path::{ApfHalt, Odirect, ProcessVm, Sync, User};
+        match self {
+            Self::Anon | Self::Shmem => &[Sync, ApfHalt, User, ProcessVm, Odirect],
+            // Below GUP its fault is the vCPU's; only an ordinary one has another lock.
+            Self::ShmemWriteback | Self::PrivateFile => &[Sync, ApfHalt, User],
+            // O_DIRECT to a mapping of the very device that is withheld would wait twice.
+            Self::File | Self::FileRandom => &[Sync, ApfHalt, User, ProcessVm],
         }
     }
 }
 
-/// The way by which KVM waits for the page.
+/// The way by which the page is waited for: by KVM, or by another user of the same
+/// fault handlers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Path {
@@ -51,9 +68,25 @@ pub enum Path {
     /// A kworker waits (`async_pf_execute()`), the vCPU halts: irqchip and
     /// RFLAGS.IF = 1, but a guest that knows nothing of async page faults.
     ApfHalt,
+    /// An ordinary page fault of a thread of the process, without KVM: the reference.
+    /// Since v6.4 it is tried under the lock of the VMA alone.
+    User,
+    /// Another process's `process_vm_readv()` or `process_vm_writev()`.
+    ProcessVm,
+    /// A transfer with O_DIRECT from another disk to the page, or from the page to it:
+    /// the slow path of `get_user_pages_fast()`.
+    Odirect,
 }
 
-/// What the guest does to the page.
+impl Path {
+    /// Does a guest make the access?
+    #[must_use]
+    pub fn has_guest(self) -> bool {
+        matches!(self, Self::Sync | Self::ApfHalt)
+    }
+}
+
+/// What the access does to the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
@@ -78,7 +111,7 @@ pub enum Control {
 /// The situation, without the readahead window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Situation {
-    /// A guest access that faults.
+    /// An access that faults.
     Fault(Backing, Path, Access),
     /// A control.
     Control(Control),
@@ -103,11 +136,23 @@ pub enum Probe {
     Writer,
     /// A read of `/proc/PID/maps` from another process, started behind the writer.
     Reader,
+    /// `mprotect` of a page of the guest memory's own VMA by another thread. Since v6.4 a
+    /// fault may hold the lock of its VMA alone, and only this writer waits for it.
+    WriterSameVma,
+    /// `mmap` + `munmap` as the first writer's, by one more thread, started behind the
+    /// one of the same VMA: that one has the mmap lock while it waits for the VMA's.
+    Bystander,
 }
 
 impl Probe {
     /// All probes, in the order in which a trial starts them.
-    pub const ALL: [Self; 2] = [Self::Writer, Self::Reader];
+    pub const ALL: [Self; 4] = [Self::Writer, Self::Reader, Self::WriterSameVma, Self::Bystander];
+
+    /// What plans had that did not name their probes.
+    #[must_use]
+    pub fn first_two() -> Vec<Self> {
+        vec![Self::Writer, Self::Reader]
+    }
 }
 
 /// Every cell there is: the controls first, since nothing counts without them.
@@ -117,7 +162,7 @@ pub fn catalogue() -> Vec<Cell> {
         [Control::Held, Control::Released].map(|control| Cell { situation: Situation::Control(control), window: 1 });
     let mut cells = controls.to_vec();
     for backing in Backing::ALL {
-        for path in [Path::Sync, Path::ApfHalt] {
+        for &path in backing.paths() {
             for access in [Access::Read, Access::Write] {
                 for &window in backing.windows() {
                     cells.push(Cell { situation: Situation::Fault(backing, path, access), window });
@@ -219,7 +264,7 @@ mod tests {
         assert!(names.contains(&"anon.sync.read@1".to_owned()));
         assert!(names.contains(&"shmem.apf-halt.write@8".to_owned()));
         assert!(names.contains(&"file-random.sync.read@1".to_owned()));
-        assert_eq!(names.len(), 30);
+        assert_eq!(names.len(), 70);
     }
 
     #[test]

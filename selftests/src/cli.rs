@@ -13,6 +13,7 @@ use selftests::cell::{Access, Backing, Cell, Control, Path, Situation, catalogue
 use selftests::plan::{HOLD_MS, Plan, Stress, TRIALS, select};
 
 use crate::ktap::Ktap;
+use crate::subject::Threads;
 use crate::wire::Channel;
 use crate::{conductor, leftovers, nbd, probes, roles, stress, subject, supervise};
 
@@ -88,7 +89,8 @@ impl Cli {
         }
         let cells = select(&self.filter)?;
         let stress = (self.stress > 0).then_some(Stress { seconds: self.stress, seed: self.stress_seed });
-        let plan = Plan { cells, trials: self.trials, hold_ms: self.hold, patience: self.patience, stress };
+        let (trials, hold_ms, patience) = (self.trials, self.hold, self.patience);
+        let plan = Plan { trials, hold_ms, patience, stress, ..Plan::of(cells) };
         // Without root nothing is changed, so there is nothing to lock or to take back.
         let lock = nix::unistd::geteuid().is_root().then(leftovers::lock).transpose()?;
         let mut ktap = Ktap::begin(std::io::stdout(), plan.cells.len() + usize::from(stress.is_some()))?;
@@ -115,14 +117,14 @@ fn run_role(role: RoleName, descriptors: &[RawFd]) -> anyhow::Result<ExitCode> {
     let count = match role {
         RoleName::Reader | RoleName::Accessor => 1,
         RoleName::Nbd | RoleName::Stress => 2,
-        RoleName::Subject => 3,
+        RoleName::Subject => 6,
     };
     let mut fds = roles::inherited(descriptors, count)?.into_iter();
     let mut next = || fds.next().context("a descriptor is missing");
     let control = Channel::from(next()?);
     match role {
         RoleName::Nbd => nbd::server::serve(&control, next()?.into())?,
-        RoleName::Subject => subject::serve(&control, next()?.into(), next()?.into())?,
+        RoleName::Subject => subject::serve(&control, Threads::try_new(|| next().map(Channel::from))?)?,
         RoleName::Reader => probes::reader(&control)?,
         RoleName::Accessor => probes::accessor(&control)?,
         RoleName::Stress => stress::serve(&control, &next()?)?,
@@ -150,22 +152,33 @@ fn describe(cell: Cell) -> String {
         }
         Situation::Fault(backing, path, access) => (backing, path, access),
     };
-    let access = match access {
-        Access::Read => "loads from",
-        Access::Write => "stores to",
-    };
     let backing = match backing {
         Backing::Anon => "swapped-out private anonymous memory",
         Backing::Shmem => "swapped-out memfd memory",
         Backing::ShmemWriteback => "memfd memory that is still being written to swap",
         Backing::File => "a shared mapping of a block device that is not in memory",
         Backing::FileRandom => "such a mapping under MADV_RANDOM",
+        Backing::PrivateFile => "a private mapping of a block device that is not in memory",
     };
-    let path = match path {
-        Path::Sync => "the vCPU thread waits",
-        Path::ApfHalt => "the vCPU halts and a kworker waits, if the kernel lets it",
+    let loads = access == Access::Read;
+    let verb = |load, store| if loads { load } else { store };
+    let (who, does, path) = match path {
+        Path::Sync => ("a guest", verb("loads from", "stores to"), "the vCPU thread waits"),
+        Path::ApfHalt => {
+            let halts = "the vCPU halts and a kworker waits, if the kernel lets it";
+            ("a guest", verb("loads from", "stores to"), halts)
+        }
+        Path::User => ("a thread", verb("loads from", "stores to"), "no KVM: the ordinary fault to compare with"),
+        Path::ProcessVm => {
+            let does = verb("reads with process_vm_readv()", "writes with process_vm_writev()");
+            ("another process", does, "get_user_pages_remote() waits")
+        }
+        Path::Odirect => {
+            let does = verb("writes to a disk with O_DIRECT from", "reads from a disk with O_DIRECT to");
+            ("a thread", does, "the slow path of get_user_pages_fast() waits")
+        }
     };
-    format!("a guest {access} {backing}, readahead window {}; {path}", cell.window)
+    format!("{who} {does} {backing}, readahead window {}; {path}", cell.window)
 }
 
 #[cfg(test)]

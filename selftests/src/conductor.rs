@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::inject;
 use crate::rig::{Rig, Subject};
 use crate::stress::watch;
-use crate::subject::{Kind, Setup};
+use crate::subject::{Guest, Kind, Setup};
 use crate::swap;
 use crate::trial::Scene;
 use crate::wire::{Message, Op};
@@ -97,41 +97,50 @@ struct Proved {
     subject: Subject,
 }
 
+impl Proved {
+    /// Is it a process for cells with `setup`? One with any guest is, where none is needed.
+    fn fits(&self, setup: Setup) -> bool {
+        self.setup == setup || setup.guest == Guest::Without
+    }
+}
+
 impl CellRun<'_> {
     fn measure(&mut self) -> Result<CellEnd, Failure> {
         let begun = now();
         let situation = inject::situation(self.cell);
         let setup = match situation {
-            Situation::Fault(_, path, access) => {
-                Setup { async_faults: path == Path::ApfHalt, write: access == Access::Write }
-            }
-            Situation::Control(_) => Setup { async_faults: false, write: false },
+            Situation::Fault(_, Path::Sync, access) => Setup { guest: Guest::Sync, write: access == Access::Write },
+            Situation::Fault(_, Path::ApfHalt, access) => Setup { guest: Guest::Async, write: access == Access::Write },
+            Situation::Fault(..) | Situation::Control(_) => Setup { guest: Guest::Without, write: false },
         };
-        let subject = match self.kept.take() {
-            Some(kept) if kept.setup == setup => kept.subject,
+        let kept = match self.kept.take() {
+            Some(kept) if kept.fits(setup) => kept,
             other => {
                 drop(other);
-                self.proved(situation, setup)?
+                Proved { setup, subject: self.proved(situation, setup)? }
             }
         };
+        let subject = &kept.subject;
         swap::set_page_cluster(self.cell.window.max(1).ilog2())?;
         let ready = now();
         for trial in 0..self.plan.trials {
-            let sample = self.trial_with_retries(&subject, situation, trial)?;
+            let sample = self.trial_with_retries(subject, situation, trial)?;
             frame(self.out, Frame::Sample { cell: self.cell, sample })?;
         }
         let (start, trials) = (millis(ready - begun), millis(now() - ready));
         let text = format!("{}: {start:.0} ms to start, {trials:.0} ms for {} trials", self.cell, self.plan.trials);
         frame(self.out, Frame::Note { text })?;
         // Only one that answered to the end is worth keeping.
-        *self.kept = Some(Proved { setup, subject });
+        *self.kept = Some(kept);
         Ok(CellEnd::Complete { trials: self.plan.trials })
     }
 
     /// A new process to probe, once it has shown what it is for.
     fn proved(&mut self, situation: Situation, setup: Setup) -> Result<Subject, Failure> {
         let subject = self.rig.kit.subject(setup)?;
-        self.first_run(&subject)?;
+        if setup.guest != Guest::Without {
+            self.first_run(&subject)?;
+        }
         if let Situation::Fault(_, Path::ApfHalt, access) = situation {
             self.prove_async(&subject, access)?;
         }
@@ -142,8 +151,8 @@ impl CellRun<'_> {
     fn first_run(&self, subject: &Subject) -> Result<(), Failure> {
         let kit = &self.rig.kit;
         subject.main.ask(&Message::new(Op::Map, &[Kind::Private as u64, 1]), kit.deadline(10_000))?;
-        subject.vcpu.send(&Message::new(Op::Go, &[0, 0]))?;
-        match subject.vcpu.next_until(kit.deadline(5000))? {
+        subject.threads.vcpu.orders.send(&Message::new(Op::Go, &[0, 0]))?;
+        match subject.threads.vcpu.orders.next_until(kit.deadline(5000))? {
             Some(Message { op: Op::Done, .. }) => Ok(()),
             Some(answer) => Err(Failure::Skip(format!("KVM runs no guest here: {}", answer.text()))),
             None => Err(Failure::Skip("KVM runs no guest here: KVM_RUN did not return in time".to_owned())),
@@ -174,7 +183,7 @@ impl CellRun<'_> {
         let mut last = String::new();
         for attempt in 0..=RETRIES {
             let seed = seed(self.cell, trial, attempt);
-            let sample = self.scene(subject, situation, &Probe::ALL).trial(trial, seed);
+            let sample = self.scene(subject, situation, &self.plan.probes).trial(trial, seed);
             let reason = match sample {
                 Ok(sample) => match unsound(situation, &sample) {
                     None => return Ok(sample),
@@ -193,7 +202,7 @@ impl CellRun<'_> {
     fn scene<'a>(&'a mut self, subject: &'a Subject, situation: Situation, probes: &'a [Probe]) -> Scene<'a> {
         let Rig { swap, disk, trace, kit } = self.rig;
         let device = match situation {
-            Situation::Fault(Backing::File | Backing::FileRandom, ..) => disk,
+            Situation::Fault(Backing::File | Backing::FileRandom | Backing::PrivateFile, ..) => disk,
             _ => swap,
         };
         let (cell, hold_ms) = (self.cell, self.plan.hold_ms);

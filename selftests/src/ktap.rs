@@ -86,8 +86,11 @@ fn judge(cell: Cell, end: &CellEnd, samples: &[Sample]) -> (bool, String) {
         CellEnd::Signaled { signal } => return broken(format!("the test process was killed by signal {signal}")),
         CellEnd::Hung { deadline_ms } => return broken(format!("no result within {deadline_ms} ms")),
     }
-    let (held, trials) = (held(samples, Probe::Writer), samples.len());
-    let wanted = if cell.situation == Situation::Control(Control::Held) { trials } else { 0 };
+    let trials = samples.len();
+    let (held, wanted) = match cell.situation {
+        Situation::Control(Control::Held) => (held(samples, Probe::Writer), trials),
+        _ => (Probe::ALL.into_iter().map(|probe| held(samples, probe)).max().unwrap_or_default(), 0),
+    };
     if held == wanted {
         return (true, String::new());
     }

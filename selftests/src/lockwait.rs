@@ -40,13 +40,17 @@ const ANYWHERE: [&str; 23] = [
 /// Functions that take the mmap lock themselves, with the call that led there. As
 /// the innermost visible symbol of a sleeping task they mean the lock: nothing
 /// else that they call without a frame of its own sleeps.
-const INNERMOST: [(&str, &str); 13] = [
+const INNERMOST: [(&str, &str); 17] = [
     ("vm_mmap_pgoff", "mmap(2)"),
     ("__vm_munmap", "munmap(2)"),
     ("vm_munmap", "munmap(2) before 4.20"),
     ("__x64_sys_munmap", "munmap(2) where __vm_munmap() is inlined"),
     ("__se_sys_munmap", "munmap(2) where __vm_munmap() is inlined"),
     ("__do_sys_munmap", "munmap(2) where __vm_munmap() is inlined"),
+    ("do_mprotect_pkey", "mprotect(2)"),
+    ("__x64_sys_mprotect", "mprotect(2) where do_mprotect_pkey() is inlined"),
+    ("__se_sys_mprotect", "mprotect(2) where do_mprotect_pkey() is inlined"),
+    ("__do_sys_mprotect", "mprotect(2) where do_mprotect_pkey() is inlined"),
     ("m_start", "read(2) of /proc/PID/maps"),
     ("m_next", "read(2) of /proc/PID/maps that falls back from per-VMA locks"),
     ("proc_get_vma", "read(2) of /proc/PID/maps that falls back from per-VMA locks"),

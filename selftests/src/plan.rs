@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cell::{Cell, catalogue};
+use crate::cell::{Cell, Probe, catalogue};
 
 /// Default number of trials of a cell.
 pub const TRIALS: u32 = 20;
@@ -22,6 +22,9 @@ pub const PLAN_PATH: &str = "/plan.json";
 pub struct Plan {
     /// Cells in the order in which they run; the controls come first.
     pub cells: Vec<Cell>,
+    /// The probes of each trial, in the order in which they start.
+    #[serde(default = "Probe::first_two")]
+    pub probes: Vec<Probe>,
     /// Trials of each cell.
     pub trials: u32,
     /// A probe that has not returned after this many milliseconds, counted from the
@@ -34,6 +37,14 @@ pub struct Plan {
     /// What to do to a guest's memory after the cells; `None` for nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stress: Option<Stress>,
+}
+
+impl Plan {
+    /// All probes, the usual numbers, hardware speed and no stress.
+    #[must_use]
+    pub fn of(cells: Vec<Cell>) -> Self {
+        Self { cells, probes: Probe::ALL.to_vec(), trials: TRIALS, hold_ms: HOLD_MS, patience: 1.0, stress: None }
+    }
 }
 
 /// A stress of guest memory: accesses, paging and changes of the mappings at once.

@@ -7,7 +7,11 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
+use std::io::{IoSlice, IoSliceMut};
+
 use anyhow::{Context, bail};
+use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
+use nix::unistd::Pid;
 
 use crate::clock;
 use crate::roles;
@@ -32,7 +36,7 @@ pub(crate) fn reader(orders: &Channel) -> anyhow::Result<()> {
 /// `role accessor`: obeys `Go(pid, address)` with a read of that process's memory,
 /// `Go(0, offset)` with a read of the device that the text names, past the page
 /// cache. Answers the first byte. Obeys `Reclaim` with writes to the file that the text
-/// names, a cgroup's limit, which may well be refused.
+/// names, a cgroup's limit, which may well be refused; `Transfer` as [`Op::Transfer`] says.
 pub(crate) fn accessor(orders: &Channel) -> anyhow::Result<()> {
     serve(orders, |order, page| {
         if order.op == Op::Reclaim {
@@ -41,7 +45,10 @@ pub(crate) fn accessor(orders: &Channel) -> anyhow::Result<()> {
             }
             return Ok(0);
         }
-        let [pid, at, ..] = order.args;
+        let [pid, at, write, value, ..] = order.args;
+        if order.op == Op::Transfer {
+            return transfer(pid, at, write != 0, value);
+        }
         if pid == 0 {
             let device = order.text();
             let disk = OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(&device);
@@ -54,6 +61,22 @@ pub(crate) fn accessor(orders: &Channel) -> anyhow::Result<()> {
         }
         Ok(page.0[0].into())
     })
+}
+
+/// Reads the first byte at `at` of process `pid`, or writes `value` there; the byte.
+fn transfer(pid: u64, at: u64, write: bool, value: u64) -> anyhow::Result<u64> {
+    let pid = Pid::from_raw(i32::try_from(pid).context("no process id")?);
+    let mut byte = [value.to_le_bytes()[0]];
+    let there = [RemoteIoVec { base: usize::try_from(at).context("no address")?, len: byte.len() }];
+    let (call, count) = if write {
+        ("process_vm_writev", process_vm_writev(pid, &[IoSlice::new(&byte)], &there))
+    } else {
+        ("process_vm_readv", process_vm_readv(pid, &mut [IoSliceMut::new(&mut byte)], &there))
+    };
+    if count.with_context(|| format!("{call} of process {pid} at {at:#x}"))? != byte.len() {
+        bail!("{call} of process {pid} at {at:#x} transferred nothing");
+    }
+    Ok(byte[0].into())
 }
 
 /// Answers each order with `Done(value, start, end)` until the conductor goes.

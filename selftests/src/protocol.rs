@@ -153,7 +153,7 @@ pub struct Sample {
     /// sample pass only if a probe was blocked, and only after the same vCPU has
     /// shown an async page fault on another page.
     pub async_pf: Option<u32>,
-    /// What each probe met, in [`Probe::ALL`]'s order.
+    /// What each probe of the plan met, in its order.
     pub probes: Vec<ProbeSample>,
     /// Stack of the task that waited for the IO, innermost first, `symbol` only.
     pub waiter: Vec<String>,

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::leftovers::{self, Record};
 use crate::nbd::device::{self, Device};
 use crate::roles::{self, Role, Stay};
-use crate::subject::Setup;
+use crate::subject::{Setup, Threads};
 use crate::swap;
 use crate::trace::Trace;
 use crate::wire::{Channel, Message, Op};
@@ -67,16 +67,18 @@ pub(crate) struct Kit {
 pub(crate) struct Subject {
     /// Main thread: mapping, paging out, comparing.
     pub(crate) main: Role,
-    /// Orders for the vCPU thread.
-    pub(crate) vcpu: Channel,
-    /// Orders for the writer probe.
-    pub(crate) writer: Channel,
-    /// Thread id of the vCPU.
-    pub(crate) vcpu_tid: u64,
-    /// Thread id of the writer.
-    pub(crate) writer_tid: u64,
+    /// Its threads.
+    pub(crate) threads: Threads<Thread>,
     /// Where the guest memory starts in this process.
     pub(crate) hva: u64,
+}
+
+/// A thread of a probed process.
+pub(crate) struct Thread {
+    /// Its orders.
+    pub(crate) orders: Channel,
+    /// Its id; 0 for the vCPU of a process without a guest.
+    pub(crate) tid: u64,
 }
 
 impl Rig {
@@ -127,18 +129,23 @@ impl Kit {
 
     /// Starts a process to probe, in its cgroup, with a machine of this kind.
     pub(crate) fn subject(&self, setup: Setup) -> Result<Subject, Failure> {
-        let (vcpu, vcpu_theirs) = Channel::pair()?;
-        let (writer, writer_theirs) = Channel::pair()?;
-        let main = Role::spawn("subject", &[Stay::from(vcpu_theirs), Stay::from(writer_theirs)])?;
+        let mut theirs = Vec::new();
+        let channels = Threads::try_new(|| {
+            let (ours, other) = Channel::pair()?;
+            theirs.push(Stay::from(other));
+            anyhow::Ok(ours)
+        })?;
+        let main = Role::spawn("subject", &theirs)?;
+        drop(theirs);
         self.group.add(main.pid)?;
         let mut order = Message::with_text(Op::Go, &self.disk.to_string_lossy());
-        let [async_faults, write] = setup.to_args();
-        (order.args[0], order.args[1]) = (async_faults, write);
+        let [guest, write] = setup.to_args();
+        (order.args[0], order.args[1]) = (guest, write);
         main.control.send(&order)?;
         let answer = main.control.next_until(self.deadline(20_000)).context("the probed process")?;
         match answer {
-            Some(Message { op: Op::Done, args: [vcpu_tid, writer_tid, hva, ..], .. }) => {
-                Ok(Subject { main, vcpu, writer, vcpu_tid, writer_tid, hva })
+            Some(Message { op: Op::Done, args: [hva, tids @ ..], .. }) => {
+                Ok(Subject { main, threads: channels.with_tids(tids), hva })
             }
             Some(answer) if answer.op == Op::Skip => Err(Failure::Skip(answer.text())),
             Some(answer) => Err(Failure::Broken(format!("the probed process: {}", answer.text()))),
@@ -147,10 +154,23 @@ impl Kit {
     }
 }
 
+impl Threads<Channel> {
+    fn with_tids(self, [vcpu, toucher, writer, same_vma, bystander]: [u64; 5]) -> Threads<Thread> {
+        let thread = |orders, tid| Thread { orders, tid };
+        Threads {
+            vcpu: thread(self.vcpu, vcpu),
+            toucher: thread(self.toucher, toucher),
+            writer: thread(self.writer, writer),
+            same_vma: thread(self.same_vma, same_vma),
+            bystander: thread(self.bystander, bystander),
+        }
+    }
+}
+
 impl Subject {
     /// The directory below `/proc` of one of its threads.
-    pub(crate) fn thread_dir(&self, tid: u64) -> PathBuf {
-        self.main.proc_dir().join(format!("task/{tid}"))
+    pub(crate) fn thread_dir(&self, thread: &Thread) -> PathBuf {
+        self.main.proc_dir().join(format!("task/{}", thread.tid))
     }
 }
 

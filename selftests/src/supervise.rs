@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_cell_has_time_for_all_its_holds() {
-        let plan = Plan { cells: Vec::new(), trials: 20, hold_ms: 100, patience: 2.0, stress: None };
+        let plan = Plan { patience: 2.0, ..Plan::of(Vec::new()) };
         assert!(cell_ms(&plan) > 20 * 100 * 2);
         assert_eq!(stretched(cell_ms(&plan), plan.patience), 2 * cell_ms(&plan));
         let plan = Plan { stress: Some(Stress { seconds: 60, seed: 1 }), ..plan };

@@ -21,8 +21,8 @@ use crate::failure::Failure;
 use crate::hold::{self, ProbeRun, Suspects};
 use crate::inject;
 use crate::nbd::device::{Requests, Server, Withheld};
-use crate::rig::{FILE_OFFSET, Kit, QUIET_SLOT, Subject};
-use crate::subject::{Kind, PAGES, value_at};
+use crate::rig::{FILE_OFFSET, Kit, QUIET_SLOT, Subject, Thread};
+use crate::subject::{Kind, PAGES, Touch, value_at};
 use crate::swap::PAGE;
 use crate::trace::Trace;
 use crate::wire::{Channel, Message, Op, wait_any};
@@ -117,7 +117,7 @@ impl Scene<'_> {
                 evict(self.kit, self.subject)?;
                 None
             }
-            Situation::Fault(Backing::File | Backing::FileRandom, ..) => {
+            Situation::Fault(Backing::File | Backing::FileRandom | Backing::PrivateFile, ..) => {
                 drop_file(self.kit, self.subject)?;
                 Some((FILE_OFFSET / PAGE) as u64 + page)
             }
@@ -151,16 +151,31 @@ impl Scene<'_> {
 
     /// The channel on which the access is ordered and answered.
     fn accessing(&self) -> &Channel {
+        let threads = &self.subject.threads;
         match self.situation {
-            Situation::Fault(..) => &self.subject.vcpu,
-            Situation::Control(_) => &self.kit.accessor.control,
+            Situation::Fault(_, Path::Sync | Path::ApfHalt, _) => &threads.vcpu.orders,
+            Situation::Fault(_, Path::User | Path::Odirect, _) => &threads.toucher.orders,
+            Situation::Fault(_, Path::ProcessVm, _) | Situation::Control(_) => &self.kit.accessor.control,
         }
     }
 
     fn access_order(&self, target: Target) -> Message {
         let at = self.subject.hva + target.page * PAGE as u64;
         match self.situation {
-            Situation::Fault(..) => Message::new(Op::Go, &[target.page, target.value]),
+            Situation::Fault(_, Path::Sync | Path::ApfHalt, _) => Message::new(Op::Go, &[target.page, target.value]),
+            Situation::Fault(_, Path::ProcessVm, access) => {
+                let write = u64::from(access == Access::Write);
+                Message::new(Op::Transfer, &[self.subject.main.pid.into(), at, write, target.value])
+            }
+            Situation::Fault(_, path @ (Path::User | Path::Odirect), access) => {
+                let touch = match (path, access) {
+                    (Path::Odirect, Access::Read) => Touch::DirectFrom,
+                    (Path::Odirect, Access::Write) => Touch::DirectTo,
+                    (_, Access::Read) => Touch::Load,
+                    (_, Access::Write) => Touch::Store,
+                };
+                Message::new(Op::Go, &[target.page, target.value, touch as u64, target.seed])
+            }
             Situation::Control(Control::Held) => Message::new(Op::Go, &[self.subject.main.pid.into(), at]),
             Situation::Control(Control::Released) => {
                 let mut order = Message::with_text(Op::Go, &self.kit.swap.to_string_lossy());
@@ -172,10 +187,16 @@ impl Scene<'_> {
 
     fn suspects(&self) -> Suspects {
         match self.situation {
-            Situation::Fault(_, path, _) => {
-                Suspects { task: self.subject.thread_dir(self.subject.vcpu_tid), kworkers: path == Path::ApfHalt }
+            Situation::Fault(_, path @ (Path::Sync | Path::ApfHalt), _) => {
+                let task = self.subject.thread_dir(&self.subject.threads.vcpu);
+                Suspects { task, kworkers: path == Path::ApfHalt }
             }
-            Situation::Control(_) => Suspects { task: self.kit.accessor.proc_dir(), kworkers: false },
+            Situation::Fault(_, Path::User | Path::Odirect, _) => {
+                Suspects { task: self.subject.thread_dir(&self.subject.threads.toucher), kworkers: false }
+            }
+            Situation::Fault(_, Path::ProcessVm, _) | Situation::Control(_) => {
+                Suspects { task: self.kit.accessor.proc_dir(), kworkers: false }
+            }
         }
     }
 
@@ -270,7 +291,7 @@ impl Scene<'_> {
     /// Async page faults of the vCPU since the last call; `None` if they cannot be seen.
     fn async_faults(&mut self) -> Result<Option<u32>, Failure> {
         match self.trace {
-            Ok(trace) => Ok(Some(trace.take(self.subject.vcpu_tid)?)),
+            Ok(trace) => Ok(Some(trace.take(self.subject.threads.vcpu.tid)?)),
             Err(_) => Ok(None),
         }
     }
@@ -282,17 +303,20 @@ fn kind(situation: Situation) -> Kind {
         Situation::Fault(Backing::Shmem | Backing::ShmemWriteback, ..) => Kind::Memfd,
         Situation::Fault(Backing::File, ..) => Kind::File,
         Situation::Fault(Backing::FileRandom, ..) => Kind::FileRandom,
+        Situation::Fault(Backing::PrivateFile, ..) => Kind::PrivateFile,
         Situation::Fault(Backing::Anon, ..) | Situation::Control(_) => Kind::Private,
     }
 }
 
 /// The probes of a trial, not started yet.
 fn probe_runs<'a>(probes: &[Probe], kit: &'a Kit, subject: &'a Subject) -> Vec<ProbeRun<'a>> {
+    let inside = |probe, thread: &'a Thread| {
+        ProbeRun::new(probe, &thread.orders, Message::new(Op::Go, &[]), subject.thread_dir(thread))
+    };
     let run = |probe: &Probe| match probe {
-        Probe::Writer => {
-            let task = subject.thread_dir(subject.writer_tid);
-            ProbeRun::new(*probe, &subject.writer, Message::new(Op::Go, &[]), task)
-        }
+        Probe::Writer => inside(*probe, &subject.threads.writer),
+        Probe::WriterSameVma => inside(*probe, &subject.threads.same_vma),
+        Probe::Bystander => inside(*probe, &subject.threads.bystander),
         Probe::Reader => {
             let order = Message::new(Op::Go, &[subject.main.pid.into()]);
             ProbeRun::new(*probe, &kit.reader.control, order, kit.reader.proc_dir())

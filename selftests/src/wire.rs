@@ -20,7 +20,7 @@ use crate::clock::Deadline;
 /// Bytes of a message on the wire.
 const SIZE: usize = 256;
 /// Numbers in a message.
-const ARGS: usize = 5;
+const ARGS: usize = 6;
 /// Where the text begins.
 const TEXT_AT: usize = 8 + ARGS * 8;
 /// Longest text; a longer one is cut.
@@ -59,11 +59,14 @@ pub(crate) enum Op {
     Delay = 13,
     /// Server: say how many reads, writes and delayed replies there were.
     Count = 14,
+    /// Accessor: read the first byte of a page of another process with one call, or write
+    /// it; its process id, the address, 1 to write, the byte.
+    Transfer = 15,
 }
 
 impl Op {
     /// All of them, for decoding.
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Go,
         Self::Done,
         Self::Fail,
@@ -78,6 +81,7 @@ impl Op {
         Self::Reclaim,
         Self::Delay,
         Self::Count,
+        Self::Transfer,
     ];
 }
 
@@ -93,7 +97,7 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// A message with up to five numbers, the rest 0.
+    /// A message with up to six numbers, the rest 0.
     pub(crate) fn new(op: Op, numbers: &[u64]) -> Self {
         let mut args = [0; ARGS];
         for (arg, number) in args.iter_mut().zip(numbers) {
@@ -231,7 +235,7 @@ mod tests {
     fn every_message_decodes_back() {
         for op in Op::ALL {
             let mut message = Message::with_text(op, "madvise(MADV_PAGEOUT): EINVAL");
-            message.args = [1, u64::MAX, 3, 4, 5];
+            message.args = [1, u64::MAX, 3, 4, 5, 6];
             let back = Message::decode(&message.encode()).unwrap();
             assert_eq!(back, message);
             assert_eq!(back.text(), "madvise(MADV_PAGEOUT): EINVAL");

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use serde::Deserialize;
 
+use check::Cells;
+
 use crate::error::Error;
 use crate::variant::Variant;
 
@@ -189,13 +191,21 @@ impl Target {
         ))
     }
 
-    /// Makes a target of a file's text; `dir` is the folder that the file is in, or
-    /// was in when a record was made.
+    /// Makes a target of a file's text; `dir` is the folder that the file is in.
     ///
     /// # Errors
     /// As [`Target::load`].
     pub fn parse(name: &str, dir: &Path, text: &str) -> Result<Self, Error> {
-        file::parse(name, dir, text).map_err(Error::Usage)
+        file::parse(name, dir, text, Cells::All).map_err(Error::Usage)
+    }
+
+    /// The same of a file that a record keeps, which knows nothing of cells that came
+    /// after it; `dir` is the record's.
+    ///
+    /// # Errors
+    /// As [`Target::load`].
+    pub fn recorded(name: &str, dir: &Path, text: &str) -> Result<Self, Error> {
+        file::parse(name, dir, text, Cells::OfItsTime).map_err(Error::Usage)
     }
 
     /// The targets below `patches`, oldest kernel first; empty if there is no such

@@ -28,7 +28,7 @@ fn supervisor() {
     xtask::interrupt::install().unwrap();
     let script = "echo hello > console.raw; echo $$ > pid.new; mv pid.new pid; exec sleep 300";
     let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    let plan = Plan { cells: Vec::new(), trials: 1, hold_ms: 1, patience: 1.0, stress: None };
+    let plan = Plan { trials: 1, hold_ms: 1, ..Plan::of(Vec::new()) };
     let deadlines = Deadlines { hello: Duration::from_secs(200), ..Deadlines::new(6.0, &plan) };
     let ended = supervise(&Machine { argv, dir: dir.into(), deadlines }, 0, &Progress::silent());
     std::process::exit(if matches!(ended, Err(Error::Interrupted)) { INTERRUPTED } else { 1 });

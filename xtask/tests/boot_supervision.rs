@@ -238,7 +238,7 @@ fn nothing_of_an_earlier_boot_is_read_again() {
 
 #[test]
 fn deadlines_grow_with_patience_and_leave_room_for_the_kernels_own_reports() {
-    let plan = Plan { cells: catalogue(), trials: 20, hold_ms: 100, patience: 1.0, stress: None };
+    let plan = Plan::of(catalogue());
     let (fast, slow) = (Deadlines::new(1.0, &plan), Deadlines::new(4.0, &plan));
     assert_eq!((fast.hello, slow.hello), (Duration::from_secs(8), Duration::from_secs(32)));
     assert_eq!((fast.frame, slow.frame), (Duration::from_secs(45), Duration::from_secs(180)));

@@ -10,7 +10,7 @@ use selftests::plan::{Plan, select};
 use xtask::initramfs::{archive, write};
 
 fn plan() -> Plan {
-    Plan { cells: select(&[]).unwrap(), trials: 20, hold_ms: 100, patience: 2.5, stress: None }
+    Plan { patience: 2.5, ..Plan::of(select(&[]).unwrap()) }
 }
 
 /// A file that passes for a static ELF.

@@ -73,6 +73,16 @@ fn all_committed_targets_load_and_speak_about_every_cell() {
     }
 }
 
+/// Its cells are those of its time; a file below patches/ must speak about all.
+#[test]
+fn a_record_need_not_know_cells_that_came_later() {
+    let text = GOOD.replace("cells = \"*\"", "cells = \"shmem.*\"");
+    assert_ne!(text, GOOD);
+    assert_refused(&text, &["has no [[expect]] row"]);
+    let target = Target::recorded("v6.1", Path::new(""), &text).unwrap();
+    assert!(target.expected("baseline", "file.sync.read", 8, "writer").is_none());
+}
+
 #[test]
 fn the_first_row_that_matches_counts() {
     let target = parse(GOOD).unwrap();

@@ -222,7 +222,7 @@ impl Server {
     }
 
     /// The numbers of the answer.
-    fn expect_done(&mut self, what: &str) -> anyhow::Result<[u64; 5]> {
+    fn expect_done(&mut self, what: &str) -> anyhow::Result<[u64; 6]> {
         let deadline = Deadline::after(10_000, self.patience);
         loop {
             match self.role.control.next_until(deadline).context("the NBD server")? {

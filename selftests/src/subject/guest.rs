@@ -4,6 +4,8 @@
 //! Owns: the guest's address map, its code, the pattern of its pages. Must not:
 //! make a system call.
 
+use anyhow::Context;
+
 /// Pages of guest memory that are swapped out: the one that is touched, and
 /// around it what the largest readahead window brings in. Each page more costs
 /// every trial a write, a read and a comparison.
@@ -23,11 +25,24 @@ const READ: [u8; 6] = [0x8a, 0x07, 0xe6, 0x10, 0xeb, 0xfa];
 /// `again: mov [bx],al; out PORT,al; jmp again`
 const WRITE: [u8; 6] = [0x88, 0x07, 0xe6, 0x10, 0xeb, 0xfa];
 
+/// The guest that a process to probe has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum Guest {
+    /// None: its own threads, or other processes, access its memory.
+    Without = 0,
+    /// One on a machine without an irqchip in the kernel: its vCPU waits itself.
+    Sync = 1,
+    /// One on a machine with such an irqchip, and interrupts on, as an async page fault
+    /// needs.
+    Async = 2,
+}
+
 /// How the machine is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Setup {
-    /// With an in-kernel irqchip and interrupts on, as an async page fault needs.
-    pub(crate) async_faults: bool,
+    /// Which one.
+    pub(crate) guest: Guest,
     /// The guest stores rather than loads.
     pub(crate) write: bool,
 }
@@ -35,11 +50,14 @@ pub(crate) struct Setup {
 impl Setup {
     /// For the message to the probed process.
     pub(crate) fn to_args(self) -> [u64; 2] {
-        [u64::from(self.async_faults), u64::from(self.write)]
+        [self.guest as u64, u64::from(self.write)]
     }
 
-    pub(super) fn from_args(args: &[u64; 5]) -> Self {
-        Self { async_faults: args[0] != 0, write: args[1] != 0 }
+    pub(super) fn from_args(args: &[u64]) -> anyhow::Result<Self> {
+        let all = [Guest::Without, Guest::Sync, Guest::Async];
+        let guest = all.into_iter().find(|guest| *guest as u64 == args[0]);
+        let guest = guest.with_context(|| format!("no guest is {}", args[0]))?;
+        Ok(Self { guest, write: args[1] != 0 })
     }
 
     /// The guest's program.
@@ -49,7 +67,7 @@ impl Setup {
 
     /// RFLAGS: bit 1 is always set; a vCPU with IF = 0 never takes an async page fault.
     pub(super) fn rflags(self) -> u64 {
-        if self.async_faults { 0x202 } else { 0x2 }
+        if self.guest == Guest::Async { 0x202 } else { 0x2 }
     }
 }
 
@@ -92,9 +110,10 @@ mod tests {
 
     #[test]
     fn a_setup_travels() {
-        let setup = Setup { async_faults: true, write: false };
+        let setup = Setup { guest: Guest::Async, write: false };
         let [first, second] = setup.to_args();
-        assert_eq!(Setup::from_args(&[first, second, 0, 0, 0]), setup);
+        assert_eq!(Setup::from_args(&[first, second]).unwrap(), setup);
+        assert!(Setup::from_args(&[3, 0]).is_err());
         assert_eq!(setup.rflags() & 0x200, 0x200);
     }
 }

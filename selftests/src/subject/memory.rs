@@ -38,17 +38,19 @@ pub(crate) enum Kind {
     File = 2,
     /// The block device, for random access.
     FileRandom = 3,
+    /// The block device, privately.
+    PrivateFile = 4,
 }
 
 impl Kind {
     /// From a message.
     pub(super) fn from_arg(arg: u64) -> anyhow::Result<Self> {
-        let all = [Self::Private, Self::Memfd, Self::File, Self::FileRandom];
+        let all = [Self::Private, Self::Memfd, Self::File, Self::FileRandom, Self::PrivateFile];
         all.into_iter().find(|kind| *kind as u64 == arg).with_context(|| format!("no kind of memory is {arg}"))
     }
 
     fn is_file(self) -> bool {
-        matches!(self, Self::File | Self::FileRandom)
+        matches!(self, Self::File | Self::FileRandom | Self::PrivateFile)
     }
 }
 
@@ -87,12 +89,13 @@ impl Memory {
         self.kind = kind;
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let at = NonZeroUsize::new(self.hva());
-        let shared = |file: &File, offset| {
-            let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED;
+        let of_file = |file: &File, offset, sharing| {
+            let flags = sharing | MapFlags::MAP_FIXED;
             // SAFETY: only the reservation's own addresses are replaced, and no
             // reference into them exists.
             unsafe { mmap(at, bytes(BYTES), protection, flags, file.as_fd(), offset) }
         };
+        let disk_offset = FILE_OFFSET as libc::off_t;
         match kind {
             Kind::Private => {
                 let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED;
@@ -103,9 +106,10 @@ impl Memory {
                 // Truncation drops the old pages and their swap slots.
                 self.memfd.set_len(0).context("ftruncate(memfd, 0)")?;
                 self.memfd.set_len(BYTES as u64).context("ftruncate(memfd)")?;
-                shared(&self.memfd, 0)
+                of_file(&self.memfd, 0, MapFlags::MAP_SHARED)
             }
-            Kind::File | Kind::FileRandom => shared(&self.disk, FILE_OFFSET as libc::off_t),
+            Kind::File | Kind::FileRandom => of_file(&self.disk, disk_offset, MapFlags::MAP_SHARED),
+            Kind::PrivateFile => of_file(&self.disk, disk_offset, MapFlags::MAP_PRIVATE),
         }
         .context("mmap of the guest memory")?;
         // Huge pages would make one read of many; without THP this is EINVAL, as wanted.
@@ -146,7 +150,7 @@ impl Memory {
 
     fn advise(&self, advice: libc::c_int) -> bool {
         // SAFETY: the range is ours, and none of the advices used discards content
-        // (MADV_DONTNEED comes only to a shared file).
+        // (MADV_DONTNEED comes only to a file of which nothing private was made yet).
         unsafe { libc::madvise(self.start.as_ptr(), BYTES, advice) == 0 }
     }
 

@@ -2,9 +2,12 @@
 //! The probed process: a small VMM whose guest memory is swapped out.
 //!
 //! ```text
-//! main    Map, PageOut, Resident, Verify     never during a hold
-//! vcpu    Go → KVM_RUN → Done                faults on the withheld page
-//! writer  Go → mmap, munmap → Done           wants the mmap lock
+//! main       Map, PageOut, Resident, Verify     never during a hold
+//! vcpu       Go → KVM_RUN → Done                faults on the withheld page, or
+//! toucher    Go → load, store, O_DIRECT → Done  does so without a guest
+//! writer     Go → mmap, munmap → Done           wants the mmap lock
+//! same-vma   Go → mprotect → Done               wants the lock of the guest memory's VMA, too
+//! bystander  Go → mmap, munmap → Done           wants the mmap lock behind that one
 //! ```
 //!
 //! Owns: the order of its start. Threads, stacks and the VM exist and are locked
@@ -13,48 +16,69 @@
 
 mod guest;
 mod memory;
+mod toucher;
 mod vcpu;
 pub(crate) mod vm;
 mod writer;
 
-pub(crate) use guest::{PAGES, Setup, value_at};
+pub(crate) use guest::{Guest, PAGES, Setup, value_at};
 pub(crate) use memory::Kind;
+pub(crate) use toucher::Touch;
 
 use std::path::Path;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 
 use anyhow::Context;
+use kvm_ioctls::VcpuFd;
 
 use crate::wire::{Channel, Message, Op};
 use crate::{cpus, roles};
 use memory::Memory;
+use toucher::Toucher;
+use writer::Writer;
+
+/// The channels to the threads of a probed process, one each.
+pub(crate) struct Threads<T> {
+    /// The vCPU's; nothing answers where there is no guest.
+    pub(crate) vcpu: T,
+    /// The one that accesses the memory without a guest.
+    pub(crate) toucher: T,
+    /// The writer that has nothing to do with the guest memory.
+    pub(crate) writer: T,
+    /// The writer of the guest memory's VMA.
+    pub(crate) same_vma: T,
+    /// The writer behind that one.
+    pub(crate) bystander: T,
+}
+
+impl<T> Threads<T> {
+    /// One of each.
+    pub(crate) fn try_new<E>(mut next: impl FnMut() -> Result<T, E>) -> Result<Self, E> {
+        let (vcpu, toucher, writer) = (next()?, next()?, next()?);
+        Ok(Self { vcpu, toucher, writer, same_vma: next()?, bystander: next()? })
+    }
+}
 
 /// What `role subject` runs until the conductor goes away.
-pub(crate) fn serve(control: &Channel, vcpu: Channel, writer: Channel) -> anyhow::Result<()> {
+pub(crate) fn serve(control: &Channel, channels: Threads<Channel>) -> anyhow::Result<()> {
     let Some(order) = control.next()? else { return Ok(()) };
-    let setup = Setup::from_args(&order.args);
-    let mut memory = Memory::reserve(Path::new(&order.text()))?;
-    let machine = match vm::build(setup, memory.hva()) {
+    let setup = Setup::from_args(&order.args)?;
+    let disk = order.text();
+    let mut memory = Memory::reserve(Path::new(&disk))?;
+    let machine = (setup.guest != Guest::Without).then(|| vm::build(setup, memory.hva()));
+    let machine = match machine.transpose() {
         Ok(machine) => machine,
         Err(error) => return control.send(&Message::with_text(Op::Skip, &format!("{error:#}"))),
     };
-    let vm::Machine { vm, vcpu: vcpu_fd } = machine;
-    let (vcpu_ready, vcpu_tid) = channel();
-    let (writer_ready, writer_tid) = channel();
-    let threads = [
-        std::thread::Builder::new().name("vcpu".to_owned()).spawn(move || vcpu::run(vcpu_fd, &vcpu, &vcpu_ready)),
-        std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer::run(&writer, &writer_ready)),
-    ];
-    for thread in threads {
-        thread.context("starting a thread")?;
-    }
-    let vcpu_tid = vcpu_tid.recv().context("the vCPU thread did not start")?;
-    let writer_tid = writer_tid.recv().context("the writer thread did not start")?;
+    let (vm, vcpu) = machine.map(|machine| (machine.vm, machine.vcpu)).unzip();
+    let toucher = Toucher::new(memory.hva(), Path::new(&disk))?;
+    let tids = start(channels, vcpu, toucher, memory.hva())?;
     // MADV_PAGEOUT sees what this CPU has gathered, and not what others have: the
     // thread that touches the pages must not move before it is told to page them out.
     cpus::stay_here()?;
     roles::lock_memory_of_now()?;
-    control.send(&Message::new(Op::Done, &[vcpu_tid, writer_tid, memory.hva() as u64]))?;
+    let Threads { vcpu, toucher, writer, same_vma, bystander } = tids;
+    control.send(&Message::new(Op::Done, &[memory.hva() as u64, vcpu, toucher, writer, same_vma, bystander]))?;
     while let Some(order) = control.next()? {
         let answer = match obey(&mut memory, &order) {
             Ok(answer) => answer,
@@ -64,6 +88,34 @@ pub(crate) fn serve(control: &Channel, vcpu: Channel, writer: Channel) -> anyhow
     }
     drop(vm);
     Ok(())
+}
+
+/// Starts the threads and gives their ids; without a `vcpu` its own is 0.
+fn start(
+    channels: Threads<Channel>,
+    vcpu: Option<VcpuFd>,
+    toucher: Toucher,
+    hva: usize,
+) -> anyhow::Result<Threads<u64>> {
+    let Threads { vcpu: vcpu_orders, toucher: toucher_orders, writer, same_vma, bystander } = channels;
+    let vcpu = match vcpu {
+        Some(vcpu) => thread("vcpu", move |ready| vcpu::run(vcpu, &vcpu_orders, ready))?,
+        None => 0,
+    };
+    Ok(Threads {
+        vcpu,
+        toucher: thread("toucher", move |ready| toucher.run(&toucher_orders, ready))?,
+        writer: thread("writer", move |ready| writer::run(Writer::Elsewhere, &writer, ready))?,
+        same_vma: thread("same-vma", move |ready| writer::run(Writer::GuestVma(hva), &same_vma, ready))?,
+        bystander: thread("bystander", move |ready| writer::run(Writer::Elsewhere, &bystander, ready))?,
+    })
+}
+
+/// A new thread's id, once it is ready.
+fn thread(name: &str, run: impl FnOnce(&Sender<u64>) + Send + 'static) -> anyhow::Result<u64> {
+    let (ready, tid) = channel();
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&ready)).context("starting a thread")?;
+    tid.recv().with_context(|| format!("the {name} thread did not start"))
 }
 
 fn obey(memory: &mut Memory, order: &Message) -> anyhow::Result<Message> {

@@ -10,7 +10,7 @@ use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 
-use super::guest::{CODE_GPA, DATA_GPA, PAGE, PAGES, Setup};
+use super::guest::{CODE_GPA, DATA_GPA, Guest, PAGE, PAGES, Setup};
 
 /// Three pages that a VMX without unrestricted guests needs, out of the guest's way.
 pub(crate) const TSS_GPA: usize = 0xfffb_d000;
@@ -28,7 +28,7 @@ pub(super) fn build(setup: Setup, data_hva: usize) -> anyhow::Result<Machine> {
     let vm = kvm.create_vm().context("ioctl(KVM_CREATE_VM)")?;
     vm.set_identity_map_address(IDENTITY_MAP_GPA).context("ioctl(KVM_SET_IDENTITY_MAP_ADDR)")?;
     vm.set_tss_address(TSS_GPA).context("ioctl(KVM_SET_TSS_ADDR)")?;
-    if setup.async_faults {
+    if setup.guest == Guest::Async {
         vm.create_irq_chip().context("ioctl(KVM_CREATE_IRQCHIP)")?;
     }
     add_memory(&vm, 0, CODE_GPA, PAGE, code_page(setup)?)?;

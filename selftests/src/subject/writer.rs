@@ -1,18 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The writer probe: `mmap` and `munmap` of a VMA that has nothing to do with the guest.
+//! The probes that want the mmap lock for writing, each a thread of the probed process.
 //!
-//! Owns: those two calls and their time. Must not: allocate, or map anything that
-//! could merge with guest memory (it is read-only, guest memory is not).
+//! Owns: their system calls and the time of these. Must not: allocate, or map anything
+//! that could merge with guest memory (it is read-only, guest memory is not).
 
 use std::sync::mpsc::Sender;
 
-use super::guest::PAGE;
+use nix::errno::Errno;
+
+use super::guest::{PAGE, PAGES};
 use super::tid;
 use crate::clock;
 use crate::wire::{Channel, Message, Op};
 
+/// What a writer writes to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Writer {
+    /// A VMA of its own, which has nothing to do with the guest: `mmap` and `munmap`.
+    Elsewhere,
+    /// The VMA of the guest memory at this address: `mprotect` of its last page, which
+    /// no trial accesses, and back again.
+    GuestVma(usize),
+}
+
 /// Obeys `Go` with `Done(0, start, end)` until the conductor goes.
-pub(super) fn run(orders: &Channel, ready: &Sender<u64>) {
+pub(super) fn run(writer: Writer, orders: &Channel, ready: &Sender<u64>) {
     // The first reading of the clock maps its page; a fault during a hold would wait.
     clock::now();
     if ready.send(tid()).is_err() {
@@ -20,7 +32,11 @@ pub(super) fn run(orders: &Channel, ready: &Sender<u64>) {
     }
     while let Ok(Some(_)) = orders.next() {
         let start = clock::now();
-        let answer = match map_and_unmap() {
+        let written = match writer {
+            Writer::Elsewhere => map_and_unmap(),
+            Writer::GuestVma(hva) => protect(hva),
+        };
+        let answer = match written {
             Ok(()) => Message::new(Op::Done, &[0, start, clock::now()]),
             Err(error) => Message::with_text(Op::Fail, error.desc()),
         };
@@ -35,9 +51,18 @@ fn map_and_unmap() -> nix::Result<()> {
     // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
     let page = unsafe { libc::mmap(std::ptr::null_mut(), PAGE, libc::PROT_READ, flags, -1, 0) };
     if page == libc::MAP_FAILED {
-        return Err(nix::errno::Errno::last());
+        return Err(Errno::last());
     }
     // SAFETY: the page was mapped above, and nothing refers to it.
-    nix::errno::Errno::result(unsafe { libc::munmap(page, PAGE) })?;
+    Errno::result(unsafe { libc::munmap(page, PAGE) })?;
+    Ok(())
+}
+
+fn protect(hva: usize) -> nix::Result<()> {
+    let last = hva + (PAGES - 1) * PAGE;
+    for protection in [libc::PROT_READ, libc::PROT_READ | libc::PROT_WRITE] {
+        // SAFETY: the page stays mapped, and nobody writes to it meanwhile.
+        Errno::result(unsafe { libc::mprotect(last as *mut libc::c_void, PAGE, protection) })?;
+    }
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use git2::{Oid, Repository};
-use selftests::plan::{HOLD_MS, Plan, TRIALS, select};
+use selftests::plan::{Plan, select};
 
 use super::Bench;
 use super::budget::{self, Budget, Row};
@@ -54,7 +54,7 @@ fn both(one: &'static Budget, other: &'static Budget, pairs: &[Pair], troubles: 
 fn archive(bench: &Bench<'_>) -> Result<Row, Error> {
     let init = guest::build(&bench.runner.checkout, &Progress::silent())?;
     let cells = select(&[]).context("no cell is selected")?;
-    let plan = Plan { cells, trials: TRIALS, hold_ms: HOLD_MS, patience: 1.0, stress: None };
+    let plan = Plan::of(cells);
     let path = bench.scratch.path().join("initramfs.cpio");
     let (samples, notes) = sample(bench.runs, |_| {
         let started = Instant::now();

@@ -135,6 +135,10 @@ pub enum ProbeName {
     Writer,
     /// A read of `/proc/PID/maps`.
     Reader,
+    /// `mprotect` of a page of the guest memory's own mapping.
+    WriterSameVma,
+    /// `mmap` + `munmap` behind that one.
+    Bystander,
 }
 
 impl ProbeName {
@@ -144,6 +148,8 @@ impl ProbeName {
         match self {
             Self::Writer => Probe::Writer,
             Self::Reader => Probe::Reader,
+            Self::WriterSameVma => Probe::WriterSameVma,
+            Self::Bystander => Probe::Bystander,
         }
     }
 }

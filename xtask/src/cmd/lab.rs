@@ -47,7 +47,8 @@ pub(super) fn tools(args: &MeasureArgs, checkout: &Path) -> Result<Tools, Error>
     let accel = accel::choose(&cache.root, args.boot.accel)?;
     progress.say(format!("accelerator: {}", accel.why));
     let patience = accel.patience() * args.config.patience();
-    let plan = Plan { cells, trials: args.trials(), hold_ms: args.hold_ms(), patience, stress: args.stress() };
+    let (trials, hold_ms, stress) = (args.trials(), args.hold_ms(), args.stress());
+    let plan = Plan { trials, hold_ms, patience, stress, ..Plan::of(cells) };
     let init = guest::build(checkout, &progress)?;
     Ok(Tools { cache, progress, accel, plan, init })
 }

@@ -112,7 +112,7 @@ mod tests {
     fn a_job_is_the_matrix_of_its_target_also_when_it_is_taken_up_again() {
         let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let argv = ["xtask", "matrix", "--job", "v6.12-debug", "--trials", "3"].map(str::to_owned);
-        let plan = selftests::plan::Plan { cells: Vec::new(), trials: 3, hold_ms: 100, patience: 1.0, stress: None };
+        let plan = selftests::plan::Plan { trials: 3, ..selftests::plan::Plan::of(Vec::new()) };
         let info = RunInfo::new(&argv, "tcg", Variant::Debug, &plan, None);
         let args = alone(recorded(&info).unwrap(), &checkout).unwrap();
         assert_eq!((args.targets, args.measure.config, args.job), (vec!["v6.12".to_owned()], Variant::Debug, None));

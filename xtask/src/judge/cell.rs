@@ -26,7 +26,7 @@ const CLOCK_SLACK_MS: f64 = 1.0;
 
 /// One outcome a probe.
 pub(super) fn judge(record: &Record<'_>, plan: &Plan) -> Vec<CellOutcome> {
-    Probe::ALL.iter().map(|&probe| one(record, plan, probe)).collect()
+    plan.probes.iter().map(|&probe| one(record, plan, probe)).collect()
 }
 
 fn one(record: &Record<'_>, plan: &Plan, probe: Probe) -> CellOutcome {
@@ -157,7 +157,27 @@ fn on_its_path(situation: Situation, sample: &Sample) -> Result<(), String> {
         (Path::ApfHalt, Some(0)) if was_held && vcpu_waits => Ok(()),
         (Path::ApfHalt, Some(0)) => Err("no async page fault was tried".to_owned()),
         (Path::ApfHalt, Some(_)) => Ok(()),
+        (Path::User | Path::ProcessVm | Path::Odirect, _) => below_its_call(path, &sample.waiter),
     }
+}
+
+/// Is the call that the path is named after in the stack of who waited? Of several
+/// spellings each kernel has its own.
+fn below_its_call(path: Path, waiter: &[String]) -> Result<(), String> {
+    let calls: &[&str] = match path {
+        Path::Sync | Path::ApfHalt => VCPU,
+        Path::User => &["asm_exc_page_fault", "exc_page_fault", "async_page_fault", "page_fault", "do_page_fault"],
+        Path::ProcessVm => &["process_vm_rw", "process_vm_rw_core", "SyS_process_vm_readv", "SyS_process_vm_writev"],
+        Path::Odirect => {
+            &["get_user_pages_fast", "pin_user_pages_fast", "gup_fast_fallback", "internal_get_user_pages_fast"]
+        }
+    };
+    // A compiler's clone is the same function.
+    let bare = |symbol: &'_ str| symbol.split('.').next().unwrap_or_default().to_owned();
+    if waiter.iter().any(|symbol| calls.contains(&bare(symbol).as_str())) {
+        return Ok(());
+    }
+    Err(format!("who waited is not below {}: {}", calls[0], waiter.join(" < ")))
 }
 
 /// The most frequent stack of who waited for the IO; of equally frequent ones the

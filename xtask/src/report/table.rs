@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! summary, one line
-//! one table a target: cell, probe, each side's state, each side's longest wait, hold
+//! one table a target: cell, probes that saw the same, each side's state, each side's
+//!     longest wait, hold
 //! who held the lock: each stack once, with its cells
 //! the stress of guest memory, if there was one
 //! reasons, the worst first: what is read last is what matters
@@ -142,11 +143,13 @@ fn table(target: &TargetOutcome, look: Look) -> Table {
     head.extend(sides.iter().map(|side| format!("longest wait, {}", side.side)));
     head.push("hold".to_owned());
     table.set_header(head);
-    for (cell, found) in rows(sides) {
-        let mut row = vec![Cell::new(format!("{}@{}", cell.cell, cell.window)), Cell::new(&cell.probe)];
-        row.extend(found.iter().map(|cell| state(*cell)));
-        row.extend(found.iter().map(|cell| milliseconds(cell.map(|cell| cell.wait_ms.max))));
-        row.push(milliseconds(longest_hold(&found)));
+    for line in lines(rows(sides)) {
+        let first = line.rows[0].0;
+        let mut row = vec![Cell::new(format!("{}@{}", first.cell, first.window)), Cell::new(line.probes())];
+        row.extend(line.rows[0].1.iter().map(|cell| state(*cell)));
+        row.extend((0..sides.len()).map(|side| milliseconds(line.longest(side, |cell| cell.wait_ms.max))));
+        let holds = (0..sides.len()).filter_map(|side| line.longest(side, |cell| cell.hold_ms));
+        row.push(milliseconds(holds.max_by(f64::total_cmp)));
         table.add_row(row);
     }
     table
@@ -159,8 +162,8 @@ pub(super) fn trimmed(table: &Table) -> String {
 
 /// Every cell that some side has, in the order of its first appearance, with what
 /// each side has in its place.
-fn rows(sides: &[SideOutcome]) -> Vec<(&CellOutcome, Vec<Option<&CellOutcome>>)> {
-    let mut rows: Vec<(&CellOutcome, Vec<Option<&CellOutcome>>)> = Vec::new();
+fn rows(sides: &[SideOutcome]) -> Vec<Row<'_>> {
+    let mut rows: Vec<Row<'_>> = Vec::new();
     for (index, side) in sides.iter().enumerate() {
         for cell in &side.cells {
             if sides[..index].iter().all(|earlier| earlier.cell_at(cell).is_none()) {
@@ -171,9 +174,46 @@ fn rows(sides: &[SideOutcome]) -> Vec<(&CellOutcome, Vec<Option<&CellOutcome>>)>
     rows
 }
 
-fn longest_hold(found: &[Option<&CellOutcome>]) -> Option<f64> {
-    let holds = found.iter().flatten().filter(|cell| measured(cell)).map(|cell| cell.hold_ms);
-    holds.max_by(f64::total_cmp)
+/// What one probe saw in a cell, and what each side has in its place.
+type Row<'a> = (&'a CellOutcome, Vec<Option<&'a CellOutcome>>);
+
+/// The probes of one cell that saw the same on every side.
+struct Line<'a> {
+    rows: Vec<Row<'a>>,
+    /// It has all probes of its cell, of which there are more.
+    whole: bool,
+}
+
+impl Line<'_> {
+    fn probes(&self) -> String {
+        let names: Vec<&str> = self.rows.iter().map(|(cell, _)| cell.probe.as_str()).collect();
+        if self.whole { "all".to_owned() } else { names.join(", ") }
+    }
+
+    fn longest(&self, side: usize, of: impl Fn(&CellOutcome) -> f64) -> Option<f64> {
+        let cells = self.rows.iter().filter_map(|(_, found)| found[side]);
+        cells.filter(|cell| measured(cell)).map(of).max_by(f64::total_cmp)
+    }
+}
+
+/// Joins the rows of a cell that differ in times alone: of four probes that are held or
+/// released together one line is enough.
+fn lines(rows: Vec<Row<'_>>) -> Vec<Line<'_>> {
+    let states = |row: &Row<'_>| row.1.iter().map(|cell| cell.map(|cell| (cell.state, cell.n))).collect::<Vec<_>>();
+    let same_cell = |one: &Row<'_>, other: &Row<'_>| (&one.0.cell, one.0.window) == (&other.0.cell, other.0.window);
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    for row in rows {
+        let alike = |line: &&mut Line<'_>| same_cell(&line.rows[0], &row) && states(&line.rows[0]) == states(&row);
+        match lines.iter_mut().find(alike) {
+            Some(line) => line.rows.push(row),
+            None => lines.push(Line { rows: vec![row], whole: false }),
+        }
+    }
+    for index in 0..lines.len() {
+        let of_its_cell = lines.iter().filter(|line| same_cell(&line.rows[0], &lines[index].rows[0])).count();
+        lines[index].whole = of_its_cell == 1 && lines[index].rows.len() > 1;
+    }
+    lines
 }
 
 fn state(cell: Option<&CellOutcome>) -> Cell {

@@ -83,7 +83,7 @@ pub struct Waits {
     pub cell: String,
     /// Readahead window, pages.
     pub window: u32,
-    /// `writer` or `reader`.
+    /// As in [`selftests::cell::Probe`].
     pub probe: String,
     /// In milliseconds, one a trial.
     pub ms: Vec<f64>,
@@ -95,7 +95,7 @@ impl Evidence {
     #[must_use]
     pub fn target(&self, name: &str) -> Option<Target> {
         let kept = self.expected.iter().find(|kept| kept.target == name)?;
-        Target::parse(name, Path::new(""), &kept.text).ok()
+        Target::recorded(name, Path::new(""), &kept.text).ok()
     }
 
     /// The record of a boot.

@@ -95,7 +95,7 @@ fn one(dir: &Path, info: &RunInfo, named: &TargetInfo) -> Result<TargetOutcome, 
 fn stored_target(dir: &Path, name: &str) -> Result<Target, Error> {
     let path = dir.join(target_file(name));
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    Target::parse(name, dir, &text)
+    Target::recorded(name, dir, &text)
 }
 
 fn never_ended(side: &str) -> SideOutcome {

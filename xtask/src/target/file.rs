@@ -14,7 +14,7 @@ use toml::Spanned;
 
 use super::{
     Config, Excuse, Expect, ExtraSide, FILE, Make, Rfc, Skip, Source, Target, Tolerate, Uncompiled, VariantConfig,
-    check,
+    check::{self, Cells},
 };
 use crate::variant::Variant;
 
@@ -75,7 +75,7 @@ impl Place<'_> {
     }
 }
 
-pub(super) fn parse(name: &str, dir: &Path, text: &str) -> anyhow::Result<Target> {
+pub(super) fn parse(name: &str, dir: &Path, text: &str, cells: Cells) -> anyhow::Result<Target> {
     let place = Place { path: dir.join(FILE), text };
     let version: Version = toml::from_str(text).map_err(|error| place.error(error.span(), error.message()))?;
     if *version.schema.get_ref() != SCHEMA {
@@ -83,7 +83,7 @@ pub(super) fn parse(name: &str, dir: &Path, text: &str) -> anyhow::Result<Target
         bail!(place.error(Some(version.schema.span()), format!("schema {found} is not known; allowed: {SCHEMA}")));
     }
     let file: File = toml::from_str(text).map_err(|error| place.error(error.span(), error.message()))?;
-    check::all(&file, &place)?;
+    check::all(&file, &place, cells)?;
     Ok(Target {
         name: name.to_owned(),
         dir: dir.to_owned(),

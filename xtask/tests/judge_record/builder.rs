@@ -36,7 +36,7 @@ pub(crate) fn claimed(plan: &Plan) -> RunInfo {
 /// A plan of the cells that match; the controls are always in.
 pub(crate) fn plan(globs: &[&str]) -> Plan {
     let globs: Vec<String> = globs.iter().map(|&glob| glob.to_owned()).collect();
-    Plan { cells: select(&globs).unwrap(), trials: TRIALS, hold_ms: 100, patience: 1.0, stress: None }
+    Plan { trials: TRIALS, probes: Probe::first_two(), ..Plan::of(select(&globs).unwrap()) }
 }
 
 pub(crate) fn cell(name: &str) -> Cell {
@@ -54,6 +54,14 @@ fn waiter(cell: Cell, held: bool) -> Vec<String> {
         Situation::Control(Control::Released) => symbols(&["blk_io_schedule", "blkdev_direct_IO"]),
         Situation::Fault(_, CellPath::ApfHalt, _) if !held => {
             symbols(&["folio_wait_bit_common", "do_swap_page", "async_pf_execute", "process_one_work"])
+        }
+        Situation::Fault(_, path @ (CellPath::User | CellPath::ProcessVm | CellPath::Odirect), _) => {
+            let call = match path {
+                CellPath::ProcessVm => "process_vm_rw",
+                CellPath::Odirect => "get_user_pages_fast",
+                _ => "asm_exc_page_fault",
+            };
+            symbols(&["folio_wait_bit_common", "do_swap_page", call])
         }
         Situation::Fault(..) => symbols(&[
             "blk_io_schedule",
@@ -80,7 +88,8 @@ pub(crate) fn sample(cell: Cell, trial: u32, writer: bool, reader: bool) -> Samp
         returned_during_hold: !held,
         blocked_in: match (held, probe) {
             (false, _) => Vec::new(),
-            (true, Probe::Writer) => symbols(&["vm_mmap_pgoff", "do_syscall_64"]),
+            (true, Probe::Writer | Probe::Bystander) => symbols(&["vm_mmap_pgoff", "do_syscall_64"]),
+            (true, Probe::WriterSameVma) => symbols(&["do_mprotect_pkey", "do_syscall_64"]),
             (true, Probe::Reader) => symbols(&["m_start", "seq_read_iter", "vfs_read"]),
         },
     };

@@ -71,7 +71,7 @@ fn each_mutated_run_has_its_exit_code() {
         (
             |boots, _| boots[0].1 = boots[1].1.clone(),
             104,
-            "anon.apf-halt.write@1 (writer, reader) shows released, expected is held",
+            "file-random.apf-halt.write@1 (writer, reader) shows released, expected is held",
         ),
         // One trial is enough to disprove a series.
         (

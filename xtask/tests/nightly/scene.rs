@@ -48,13 +48,7 @@ pub(crate) fn words(words: &[&str]) -> Vec<String> {
 }
 
 pub(crate) fn plan() -> Plan {
-    Plan {
-        cells: select(&["anon.sync.read@1".to_owned()]).unwrap(),
-        trials: 20,
-        hold_ms: 100,
-        patience: 1.0,
-        stress: None,
-    }
+    Plan::of(select(&["anon.sync.read@1".to_owned()]).unwrap())
 }
 
 pub(crate) fn info(argv: &[&str]) -> RunInfo {
