@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cell::{Cell, Probe, catalogue};
 
 /// Default number of trials of a cell.
-pub const TRIALS: u32 = 20;
+pub const TRIALS: u32 = 10;
 /// Default time for which the probes of a held trial wait, in milliseconds.
 pub const HOLD_MS: u32 = 100;
 
