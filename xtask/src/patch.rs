@@ -6,6 +6,7 @@
 //! out. Must not: read a file or a repository; `series` does that.
 
 mod apply;
+pub mod damage;
 mod diff;
 pub mod diffstat;
 mod fit;
@@ -56,7 +57,7 @@ pub struct FilePatch {
     pub new: Option<String>,
     /// The old file stays although the paths differ (`copy from`).
     pub copy: bool,
-    /// Git's mode after (octal 100644, 100755, 120000), if the patch states one.
+    /// Git's mode after (octal 100644, 100755), if the patch states one.
     pub mode: Option<u32>,
     /// The blobs before and after, as the `index` line names them: abbreviated, zeros
     /// for none.

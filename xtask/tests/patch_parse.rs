@@ -111,7 +111,9 @@ fn what_is_no_patch_is_refused() {
     assert!(refusal("").contains("changes no file"));
     let binary = "diff --git a/x b/x\nindex 1..2 100644\nGIT binary patch\nliteral 1\n";
     assert!(refusal(binary).contains("line 3: a binary change"), "{}", refusal(binary));
-    assert!(refusal("diff --git a/x b/x\nnew file mode 160000\n").contains("the file mode 160000 is not one of git's"));
+    assert!(refusal("diff --git a/x b/x\nnew file mode 160000\n").contains("a submodule (mode 160000)"));
+    assert!(refusal("diff --git a/x b/x\nnew file mode 120000\n").contains("a symbolic link (mode 120000)"));
+    assert!(refusal("diff --git a/x b/x\nnew file mode 104755\n").contains("is not one of git's"));
 }
 
 proptest! {

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Paths in patches: how they are written, and which are refused.
 
+use crate::text::steers;
+
+/// No path in a kernel tree is longer by far.
+const LONGEST: usize = 1024;
+
 /// Reads a path as git writes it: plain, or C-quoted with octal escapes.
 /// `None` if the quoting is broken or the bytes are not UTF-8.
 pub(super) fn unquote(raw: &[u8]) -> Option<String> {
@@ -42,7 +47,7 @@ pub(crate) fn objection(path: &str) -> Option<&'static str> {
     if path.starts_with('/') {
         return Some("is absolute");
     }
-    if path.is_empty() || path.contains(['\0', '\n']) {
+    if path.is_empty() || path.len() > LONGEST || path.chars().any(steers) {
         return Some("is not a file name");
     }
     path.split('/').find_map(|part| match part {
@@ -75,5 +80,9 @@ mod tests {
             assert_eq!(objection(path), Some("reaches into .git"), "{path}");
         }
         assert_eq!(objection("a//b"), Some("is not a plain path"));
+        let long = "a".repeat(LONGEST + 1);
+        for path in ["", "a\0b", "a\nb", "a\u{1b}[2Jb", "a\u{202e}c.b", &long] {
+            assert_eq!(objection(path), Some("is not a file name"), "{path:?}");
+        }
     }
 }
