@@ -152,7 +152,7 @@ fn read_messages(messages: &[Vec<u8>]) -> anyhow::Result<Chosen> {
     let alone = parts.len() == 1;
     let untagged = parts.iter().all(|part| part.tag.is_none());
     let mut counted = 0;
-    let of = parts.iter().filter(|part| is_patch(part)).count();
+    let of = parts.iter().filter(|part| is_patch(part) && part.names_files).count();
     for part in &parts {
         let place = match part.tag {
             Some(Tag { revision, number, of }) if alone => {
@@ -162,7 +162,7 @@ fn read_messages(messages: &[Vec<u8>]) -> anyhow::Result<Chosen> {
                 Some((revision, number.min(1), 1))
             }
             Some(tag) => Some((tag.revision, tag.number, tag.of)),
-            None if untagged => Some((1, counted + 1, of)),
+            None if untagged && part.names_files => Some((1, counted + 1, of)),
             None => None,
         };
         match place.filter(|(_, number, _)| *number > 0 && is_patch(part)) {

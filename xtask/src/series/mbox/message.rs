@@ -26,6 +26,7 @@ const MAX_HEAD: usize = 16 << 10;
 const MAX_REFERENCES: usize = 64;
 
 /// What one message is.
+#[derive(Default)]
 pub(super) struct Part {
     /// One line, as it can be shown.
     pub(super) subject: String,
@@ -40,6 +41,8 @@ pub(super) struct Part {
     /// Its subject begins with `Re:` or the like.
     pub(super) is_reply: bool,
     pub(super) has_diff: bool,
+    /// It names the files of it, too: the text around it need not say that it is a patch.
+    pub(super) names_files: bool,
     /// Why its text cannot be a patch, e.g. because it is HTML.
     pub(super) objection: Option<&'static str>,
     /// Its text.
@@ -101,6 +104,11 @@ pub(super) fn part(message: &[u8]) -> Part {
     if let Some(why) = too_much(rest) {
         return refused(rest, why);
     }
+    if rest.starts_with(b"diff --git ") || rest.starts_with(b"--- ") {
+        let (subject, body) = ("a patch without subject".to_owned(), rest.to_vec());
+        let (has_diff, names_files, file) = (true, true, body.clone());
+        return Part { subject, has_diff, names_files, file, body, ..Part::default() };
+    }
     let Some(parsed) = MessageParser::default().parse(rest) else { return refused(rest, "is no mail") };
     let head = &rest[..head_length(rest)];
     let encoding = header(head, "content-transfer-encoding").unwrap_or_default().to_ascii_lowercase();
@@ -112,6 +120,9 @@ pub(super) fn part(message: &[u8]) -> Part {
     };
     let has_diff =
         body.split(|&byte| byte == b'\n').any(|line| line.starts_with(b"diff --git ") || line.starts_with(b"@@ -"));
+    let lines: Vec<&[u8]> = body.split(|&byte| byte == b'\n').collect();
+    let names = |pair: &[&[u8]]| pair[0].starts_with(b"--- ") && pair[1].starts_with(b"+++ ");
+    let names_files = lines.iter().any(|line| line.starts_with(b"diff --git ")) || lines.windows(2).any(names);
     let html = parsed.parts.iter().any(|part| matches!(part.body, PartType::Html(_)));
     let text = parsed.parts.iter().any(|part| matches!(part.body, PartType::Text(_)));
     let subject = plain(parsed.subject().unwrap_or_default());
@@ -123,6 +134,7 @@ pub(super) fn part(message: &[u8]) -> Part {
         tag: subject::tag(answered),
         is_reply,
         has_diff,
+        names_files,
         objection: (html && !text).then_some("is HTML, in which no patch is whole"),
         file: file(first, head, encoded, &body),
         body,
@@ -157,18 +169,7 @@ fn too_much(message: &[u8]) -> Option<&'static str> {
 fn refused(message: &[u8], why: &'static str) -> Part {
     let head = &message[..head_length(message).min(MAX_HEAD)];
     let subject = plain(&header(head, "subject").unwrap_or_else(|| "a message without subject".to_owned()));
-    Part {
-        subject,
-        from: String::new(),
-        id: String::new(),
-        answers: Vec::new(),
-        tag: None,
-        is_reply: false,
-        has_diff: false,
-        objection: Some(why),
-        body: Vec::new(),
-        file: Vec::new(),
-    }
+    Part { subject, objection: Some(why), ..Part::default() }
 }
 
 /// All plain text of a message, attachments among it: as `git am` reads it.
