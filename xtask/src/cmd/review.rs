@@ -214,8 +214,8 @@ impl Bench<'_> {
 
     /// checkpatch alone.
     fn read_only(&self, prefixes: &Prefixes<'_>, rows: &mut [Row]) -> Result<(), Error> {
-        for at in 0..rows.len() {
-            self.checkpatch(prefixes, at, &mut rows[at])?;
+        for (at, row) in rows.iter_mut().enumerate() {
+            self.checkpatch(prefixes, at, row)?;
         }
         Ok(())
     }
@@ -246,8 +246,7 @@ impl Bench<'_> {
         })?;
         let mut kernels = vec![Some(baseline.hash)];
         let mut good = 0;
-        for at in 0..rows.len() {
-            let (row, step) = (&mut rows[at], &self.plan.steps[at]);
+        for (at, (row, step)) in rows.iter_mut().zip(&self.plan.steps).enumerate() {
             let started = std::time::Instant::now();
             let prefix = step.prefix.filter(|_| step.not_built.is_none());
             if let Some(prefix) = prefix {

@@ -31,13 +31,21 @@ pub struct Damage {
     pub what: String,
 }
 
-impl std::fmt::Display for Damage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.hunk {
-            Some((number, header)) => write!(f, "hunk {number} ({header}) line {}: {}", self.line, self.what),
-            None => write!(f, "line {}: {}", self.line, self.what),
+/// In lines for people: each hunk once, what is wrong in it below.
+#[must_use]
+pub fn told(found: &[Damage]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut last = None;
+    for Damage { line, hunk, what } in found {
+        match hunk {
+            Some((number, header)) if last != Some(number) => lines.push(format!("hunk {number} ({header}):")),
+            _ => {}
         }
+        last = hunk.as_ref().map(|(number, _)| number);
+        let indent = if hunk.is_some() { "  " } else { "" };
+        lines.push(format!("{indent}line {line}: {what}"));
     }
+    lines
 }
 
 fn pattern(text: &str) -> Option<Regex> {

@@ -57,20 +57,31 @@ fn said(trailer: &Trailer) -> String {
     format!("{about}: {}{sender}", trailer.line)
 }
 
+/// Cells, each with the probes that met it.
+type Cells<'a> = Vec<(String, Vec<&'a str>)>;
+
 /// One line for all cells of which the same is to be said, the worst first.
 fn effects(review: &Review) -> Vec<String> {
-    let mut groups: Vec<(&Effect, Vec<String>)> = Vec::new();
+    let mut groups: Vec<(&Effect, Cells<'_>)> = Vec::new();
     for effect in &review.effects {
-        let cell = format!("{}@{} {}", effect.cell, effect.window, effect.probe);
+        let cell = format!("{}@{}", effect.cell, effect.window);
         let alike =
             |first: &Effect| first.kind == effect.kind && first.steps == effect.steps && first.holder == effect.holder;
-        match groups.iter_mut().find(|(first, _)| alike(first)) {
-            Some((_, cells)) => cells.push(cell),
-            None => groups.push((effect, vec![cell])),
+        let at = groups.iter().position(|(first, _)| alike(first)).unwrap_or_else(|| {
+            groups.push((effect, Vec::new()));
+            groups.len() - 1
+        });
+        let cells = &mut groups[at].1;
+        match cells.iter_mut().find(|(known, _)| *known == cell) {
+            Some((_, probes)) => probes.push(&effect.probe),
+            None => cells.push((cell, vec![&effect.probe])),
         }
     }
-    let mut lines: Vec<String> =
-        groups.iter().map(|(effect, cells)| format!("{}: {}", sentence(effect), cells.join(", "))).collect();
+    let told = |(cell, probes): &(String, Vec<&str>)| format!("{cell} ({})", probes.join(", "));
+    let line = |(effect, cells): &(&Effect, Cells<'_>)| {
+        format!("{}: {}", sentence(effect), cells.iter().map(told).collect::<Vec<_>>().join(", "))
+    };
+    let mut lines: Vec<String> = groups.iter().map(line).collect();
     let unchanged = review.unchanged;
     if unchanged.held + unchanged.released > 0 {
         lines.push(format!("unchanged: {} held, {} released", unchanged.held, unchanged.released));

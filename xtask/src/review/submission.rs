@@ -68,7 +68,7 @@ fn refused(error: &anyhow::Error, bytes: &[u8]) -> Error {
         return Error::Usage(anyhow!("{error:#}"));
     }
     let hunks = found.iter().filter_map(|damage| damage.hunk.as_ref()).map(|(number, _)| *number).max().unwrap_or(0);
-    let told: String = found.iter().map(|damage| format!("\n  {damage}")).collect();
+    let told: String = damage::told(&found).iter().map(|line| format!("\n  {line}")).collect();
     Error::Apply(anyhow!("{error:#}; there are {hunks} hunks in it, of which none can be applied as it is:{told}"))
 }
 
@@ -92,7 +92,9 @@ fn entry(file: File) -> Entry {
     let File { name, bytes } = file;
     let parsed = patch::parse(Path::new(&name), &bytes).map_err(|error| {
         let found = damage::examine(&bytes);
-        std::iter::once(error.to_string()).chain(found.iter().map(ToString::to_string)).collect::<Vec<_>>()
+        // One entry: the lines belong together.
+        let lines: Vec<String> = std::iter::once(error.to_string()).chain(damage::told(&found)).collect();
+        vec![lines.join("\n")]
     });
     let subject = match &parsed {
         Ok(patch) => patch.subject.clone(),

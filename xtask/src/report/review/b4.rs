@@ -15,11 +15,14 @@ use crate::report::prefixes::Row;
 use crate::review::Review;
 use crate::verdict::Verdict;
 
+/// What a tool said of a patch.
+type Column = fn(&Row) -> &str;
+
 /// One result for each tool; of a series each speaks for all its patches.
 #[must_use]
 pub fn render(review: &Review) -> Value {
     let rows = &review.patches;
-    let tools: [(&str, fn(&Row) -> &str); 5] = [
+    let tools: [(&str, Column); 5] = [
         ("applies", |row| &row.applies),
         ("checkpatch", |row| &row.checkpatch),
         ("warnings", |row| &row.warnings),

@@ -32,7 +32,9 @@ pub fn render(review: &Review) -> String {
     text += &list(&review.reasons);
     if !review.trailers.is_empty() {
         text += "\nSaid in replies (suggestions: none was added, nobody's identity was checked):\n";
-        text += &list(&review.trailers.iter().map(said).collect::<Vec<_>>());
+        // Indented, they can be copied as they are, and end no block.
+        text += &review.trailers.iter().map(|trailer| format!("\n    {}", said(trailer))).collect::<String>();
+        text += "\n";
     }
     text
 }
