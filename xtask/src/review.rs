@@ -67,6 +67,17 @@ impl Review {
     /// Sums up: the worst of the rows, of the effects, and of what is known of the whole.
     #[must_use]
     pub fn concluded(mut self, whole: Verdict) -> Self {
+        for row in &mut self.patches {
+            let its = self.effects.iter().filter(|effect| effect.patch == Some(row.number));
+            let bad: Vec<&Effect> = its.filter(|effect| effect.verdict() != Verdict::Pass).collect();
+            if let Some(worst) = bad.iter().map(|effect| effect.verdict()).max() {
+                let mut cells: Vec<String> =
+                    bad.iter().map(|effect| format!("{}@{}", effect.cell, effect.window)).collect();
+                cells.dedup();
+                let what = format!("with it others wait for the lock where they did not before: {}", cells.join(", "));
+                row.worst(worst, [what]);
+            }
+        }
         let rows = self.patches.iter().map(|row| row.verdict).max().unwrap_or(Verdict::Inconclusive);
         let effects = self.effects.iter().map(Effect::verdict).max().unwrap_or(Verdict::Pass);
         self.verdict = rows.max(effects).max(whole);

@@ -246,8 +246,13 @@ fn review() -> Review {
 #[test]
 fn the_worst_of_all_is_the_verdict() {
     assert_eq!((review().verdict, review().exit), (Verdict::ApplyFailed, 102));
-    let only_effects = Review { patches: vec![Row::new(1, "x")], ..review() }.concluded(Verdict::Pass);
+    let only_effects =
+        Review { patches: vec![Row::new(1, "x"), Row::new(2, "y")], ..review() }.concluded(Verdict::Pass);
     assert_eq!(only_effects.verdict, Verdict::Fail);
+    // The patch that is to blame is red itself, and no other.
+    let rows: Vec<Verdict> = only_effects.patches.iter().map(|row| row.verdict).collect();
+    assert_eq!(rows, [Verdict::Fail, Verdict::Pass]);
+    assert!(only_effects.patches[0].problems[0].ends_with("did not before: anon.sync.0@1"));
     let nothing = Review { patches: vec![Row::new(1, "x")], effects: Vec::new(), ..review() };
     assert_eq!(nothing.clone().concluded(Verdict::Pass).exit, 0);
     assert_eq!(nothing.concluded(Verdict::Invalid).exit, 104);

@@ -114,25 +114,24 @@ fn conclude(
     review: &mut Review,
 ) {
     let mut compared = vec![Booted { patch: 0, side: baseline }];
-    for (prefix, side) in boots {
-        let number = bench.number(*prefix);
+    for (prefix, kernel) in kernels.iter().enumerate().skip(1).filter(|(_, kernel)| kernel.is_some()) {
+        let number = bench.number(prefix);
         let Some(row) = number.checked_sub(1).and_then(|at| rows.get_mut(at)) else { continue };
-        row.boot = side.verdict.to_string();
+        // The same kernel shows the same, whichever prefix it was booted as.
+        let booted = boots.iter().find(|(other, _)| kernels[*other] == *kernel);
+        let (from, side) = match booted {
+            Some((other, side)) => (*other, side),
+            None if *kernel == kernels[0] => (0, baseline),
+            None => continue,
+        };
+        row.boot = match bench.number(from) {
+            0 => "same kernel as without".to_owned(),
+            other if other == number => side.verdict.to_string(),
+            other => format!("{}, same kernel as {other}", side.verdict),
+        };
         row.worst(side.verdict, side.reasons.iter().map(|reason| format!("its kernel: {reason}")));
         if sound(side) {
             compared.push(Booted { patch: number, side });
-        }
-    }
-    for (prefix, kernel) in kernels.iter().enumerate().skip(1).filter(|(_, kernel)| kernel.is_some()) {
-        let number = bench.number(prefix);
-        let twin = (0..kernels.len()).find(|&other| other != prefix && kernels[other] == *kernel);
-        if let (Some(row), Some(twin)) = (number.checked_sub(1).and_then(|at| rows.get_mut(at)), twin)
-            && row.boot == "-"
-        {
-            row.boot = match bench.number(twin) {
-                0 => "same kernel as without".to_owned(),
-                patch => format!("same kernel as {patch}"),
-            };
         }
     }
     (review.effects, review.unchanged) = effects(&compared);
