@@ -164,6 +164,9 @@ fn commit(repo: &Repository, parent: &Commit<'_>, patch: &Patch, changes: &[Chan
     let author = &patch.author;
     // No clock: the same series is the same commit each time, and nothing is built twice.
     let when = author.when.map_or_else(|| parent.time(), |(seconds, offset)| Time::new(seconds, offset));
-    let who = Signature::new(&author.name, &author.email, &when).with_context(failed)?;
+    // Git takes dots and the like off a name, and no name that has nothing else.
+    let who = Signature::new(&author.name, &author.email, &when)
+        .or_else(|_| Signature::new("unknown", "unknown@invalid", &when))
+        .with_context(failed)?;
     repo.commit(None, &who, &who, &patch.message, &tree, &[parent]).with_context(failed)
 }

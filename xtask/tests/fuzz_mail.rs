@@ -194,6 +194,41 @@ fn check_patch(patch: &Patch) {
     }
 }
 
+/// What applies becomes a commit, whoever wrote it, and what does not is told: no input
+/// is a failure of ours.
+fn check_commit(bytes: &[u8]) -> usize {
+    let Ok(submission) = of_mail(bytes) else { return 0 };
+    let patches: Vec<Patch> = submission.entries.into_iter().filter_map(|entry| entry.parsed.ok()).take(4).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let repo = git2::Repository::init_bare(dir.path()).unwrap();
+    let empty = repo.find_tree(repo.treebuilder(None).unwrap().write().unwrap()).unwrap();
+    let mut update = git2::build::TreeUpdateBuilder::new();
+    for (path, state) in patches.iter().take(1).flat_map(tree) {
+        update.upsert(path, repo.blob(&state.bytes).unwrap(), git2::FileMode::Blob);
+    }
+    // A patch may name a file below another one: there is no such tree.
+    let Ok(tree) = update.create_updated(&repo, &empty) else { return 0 };
+    let who = git2::Signature::new("t", "t@example.org", &git2::Time::new(0, 0)).unwrap();
+    let base = repo.commit(None, &who, &who, "base", &repo.find_tree(tree).unwrap(), &[]).unwrap();
+    let fits = xtask::series::fits(&repo, base, &patches).unwrap();
+    fits.iter().filter(|fitted| fitted.fit.applies()).count()
+}
+
+#[test]
+fn what_applies_becomes_a_commit() {
+    let (corpus, mut dice) = (corpus(), Dice(2));
+    let applied: usize = corpus.iter().map(|bytes| check_commit(bytes)).sum();
+    assert!(applied > 20, "only {applied} patches of the corpus apply");
+    for _ in 0..300 {
+        check_commit(&mutated(&corpus, &mut dice));
+    }
+    for from in ["=?UTF-8?q?=00?= <a@b>", ". <.>", "\"\" <>", "\u{1b}"] {
+        let body = "a \0 b\n---\ndiff --git a/x b/x\nnew file mode 100644\n--- /dev/null\n+++ b/x\n@@ -0,0 +1 @@\n+b\n";
+        let mail = format!("From: {from}\nSubject: [PATCH] \0x\n\n{body}");
+        assert_eq!(check_commit(mail.as_bytes()), 1, "{from:?}");
+    }
+}
+
 /// Finds an input that fails; keeps it as a fixture.
 fn hunt(seed: u64, until: impl Fn(usize) -> bool) -> usize {
     let (corpus, mut dice) = (corpus(), Dice(seed));

@@ -45,6 +45,8 @@ pub(super) fn parse(path: &Path, lines: &[&[u8]]) -> Mail {
     let number = find("Subject").and_then(number);
     let (name, email) = address(from.as_deref().unwrap_or(""));
     let author = Author { name, email, when: find("Date").and_then(date) };
+    // No commit has one in its message.
+    let body = body.replace('\0', "\u{fffd}");
     let message = if body.is_empty() { format!("{subject}\n") } else { format!("{subject}\n\n{body}\n") };
     Mail { subject, number, author, message, end: at }
 }
