@@ -297,5 +297,7 @@ fn b4_gets_what_its_documentation_says() {
         (Some("fail"), Some("pass"), Some("fail"))
     );
     assert_eq!(of("kvm-gup-io sparse"), None);
+    let good = Review { patches: vec![Row::new(1, "x")], effects: Vec::new(), ..review() }.concluded(Verdict::Pass);
+    assert_eq!(told::b4(&good).as_array().unwrap().last().unwrap()["status"], "pass");
     assert_eq!(told::b4_error("x\ny")[0]["status"], "fail");
 }
