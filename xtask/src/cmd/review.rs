@@ -117,7 +117,7 @@ fn review(args: &ReviewArgs, checkout: &Path) -> Result<(Review, Desk), Error> {
     let parsed: Vec<Patch> = submission.entries.iter().filter_map(|entry| entry.parsed.clone().ok()).collect();
     let (version, fits) = prefix::fits(&shop, &target, &request, &parsed)?;
     let plan = plan::plan(&submission.entries, &fits, args.trust);
-    let desk = Desk::create(checkout)?;
+    let desk = Desk::create(checkout, &cache.root, !args.no_build)?;
     let files = desk.keep(&submission)?;
     let own = desk.lay_out(&target, &submission, &plan)?;
     let sent = submission.entries.iter().zip(files).map(|(entry, path)| {

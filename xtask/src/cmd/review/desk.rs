@@ -8,7 +8,7 @@
 //!   review.json  review.md     what was found
 //! ```
 //!
-//! A series that lies there like one of ours is built, booted and judged like one of
+//! Of a review that builds nothing it is gone afterwards. A series that lies there like one of ours is built, booted and judged like one of
 //! ours. Owns: this layout. Must not: write elsewhere, or take a name from a mail that
 //! `series::mbox` has not made.
 
@@ -28,13 +28,16 @@ const REVIEWS: &str = "results/reviews";
 
 /// The folder.
 pub(super) struct Desk {
-    pub(super) dir: PathBuf,
+    dir: PathBuf,
+    /// Where it is only for as long as this lives.
+    _passing: Option<tempfile::TempDir>,
 }
 
 impl Desk {
-    /// Claims a new folder.
-    pub(super) fn create(checkout: &Path) -> anyhow::Result<Self> {
-        let reviews = checkout.join(REVIEWS);
+    /// Claims a new folder: below the checkout, or, of a review that builds nothing and
+    /// is made again in a second, in the cache and not for long.
+    pub(super) fn create(checkout: &Path, cache: &Path, lasts: bool) -> anyhow::Result<Self> {
+        let reviews = if lasts { checkout.join(REVIEWS) } else { cache.join("reviews") };
         file::make_dir(&reviews)?;
         let prefix = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ-").to_string();
         let made = tempfile::Builder::new()
@@ -42,8 +45,11 @@ impl Desk {
             .rand_bytes(6)
             .permissions(std::fs::Permissions::from_mode(0o755))
             .tempdir_in(&reviews);
-        let dir = made.with_context(|| format!("cannot create a folder in {}", reviews.display()))?.keep();
-        Ok(Self { dir })
+        let made = made.with_context(|| format!("cannot create a folder in {}", reviews.display()))?;
+        if lasts {
+            return Ok(Self { dir: made.keep(), _passing: None });
+        }
+        Ok(Self { dir: made.path().to_owned(), _passing: Some(made) })
     }
 
     /// Writes down what was sent; the files in the order of the entries.
