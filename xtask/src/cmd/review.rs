@@ -42,7 +42,7 @@ use desk::Desk;
 /// As [`Error`] lists. With `--json` or `--b4` an error that stands for a verdict is an
 /// object on standard output too.
 pub fn run(args: &ReviewArgs, checkout: &Path) -> Result<u8, Error> {
-    let (json, b4) = (args.measure.boot.json, args.b4);
+    let (json, b4) = (args.measure.boot.manners.json, args.b4);
     match review(args, checkout) {
         Ok((review, desk)) => {
             let markdown = told::markdown(&review);
@@ -66,7 +66,7 @@ pub fn run(args: &ReviewArgs, checkout: &Path) -> Result<u8, Error> {
 }
 
 fn print(args: &ReviewArgs, review: &Review, markdown: &str) -> Result<(), Error> {
-    if args.measure.boot.json {
+    if args.measure.boot.manners.json {
         println!("{}", serde_json::to_string(review).context("cannot encode the review")?);
     } else if args.b4 {
         println!("{}", told::b4(review));
@@ -102,7 +102,7 @@ fn review(args: &ReviewArgs, checkout: &Path) -> Result<(Review, Desk), Error> {
     let linux: Option<LinuxArg> = linux.map(|text| text.parse().unwrap_or_else(|never: Infallible| match never {}));
     // Refused before anything is fetched, if it is to be refused.
     let submission = input::read(args, linux.as_ref())?;
-    let (cache, progress) = (Cache::open()?, Progress::new(args.measure.boot.quiet));
+    let (cache, progress) = (Cache::open()?, Progress::new(args.measure.boot.manners.quiet));
     for passed in &submission.passed_over {
         progress.say(format!("passed over: {passed}"));
     }
@@ -186,7 +186,7 @@ impl Bench<'_> {
         if self.args.no_build || self.plan.only_text.is_some() || self.plan.longest == 0 {
             self.read_only(&prefixes, &mut rows)?;
         } else {
-            let mut lab = lab::open(&self.args.measure, self.checkout, None)?;
+            let mut lab = lab::open(&self.args.measure, self.checkout, lab::Record::New)?;
             let kernels = self.build(&mut lab, &mut prefixes, &mut rows)?;
             if review.not_booted.is_none() {
                 whole = boots::boot(self, &mut lab, &kernels, &mut rows, &mut review)?;
