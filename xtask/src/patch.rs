@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub use apply::{Change, FileState, Fitted, PatchFit, Place, fit_patch};
 pub use fit::{HunkFit, fit, fit_all};
+pub(crate) use paths::is_inert;
 
 /// A patch, parsed. Every path in it stays inside the tree.
 #[derive(Debug, Clone)]

@@ -133,9 +133,17 @@ impl<'a> Prefixes<'a> {
             return Ok(());
         }
         let name = patch.path.file_name().unwrap_or_default().to_string_lossy();
-        let (declared, open): (Vec<_>, Vec<_>) = tools::complain(&tree.place.src, patch)?
-            .into_iter()
-            .partition(|complaint| self.target.excused(&complaint.class, &name));
+        let complaints = match tools::complain(&tree.place.src, patch)? {
+            Ok(complaints) => complaints,
+            Err(line) => {
+                row.checkpatch = "not run".to_owned();
+                let why = "checkpatch.pl would give to a shell, as the name of a file, what this line has";
+                row.worst(severity, [format!("{name} line {line}: {why}")]);
+                return Ok(());
+            }
+        };
+        let (declared, open): (Vec<_>, Vec<_>) =
+            complaints.into_iter().partition(|complaint| self.target.excused(&complaint.class, &name));
         row.checkpatch = match (open.len(), declared.len()) {
             (0, 0) => "clean".to_owned(),
             (0, declared) => format!("clean, {declared} declared"),

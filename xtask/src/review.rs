@@ -71,8 +71,7 @@ impl Review {
             let its = self.effects.iter().filter(|effect| effect.patch == Some(row.number));
             let bad: Vec<&Effect> = its.filter(|effect| effect.verdict() != Verdict::Pass).collect();
             if let Some(worst) = bad.iter().map(|effect| effect.verdict()).max() {
-                let mut cells: Vec<String> =
-                    bad.iter().map(|effect| format!("{}@{}", effect.cell, effect.window)).collect();
+                let mut cells: Vec<String> = bad.iter().map(|effect| effect.cell()).collect();
                 cells.dedup();
                 let what = format!("with it others wait for the lock where they did not before: {}", cells.join(", "));
                 row.worst(worst, [what]);

@@ -27,7 +27,7 @@ use xtask::target::Target;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is put into inputs: the words that the parsers look for.
-const WORDS: [&str; 44] = [
+const WORDS: [&str; 48] = [
     "From x Mon Sep 17 00:00:00 2001\n",
     "\n\n",
     "\r\n",
@@ -72,6 +72,10 @@ const WORDS: [&str; 44] = [
     ".git/",
     "Reviewed-by: A <a@example.org>\n",
     "index 1111111..2222222 100644\n",
+    "+++ b/mm/$(touch x)\n",
+    ";x;",
+    "`x`",
+    "--x",
 ];
 
 /// Numbers that look random, the same for the same seed (splitmix64).
@@ -184,6 +188,8 @@ fn check_patch(patch: &Patch) {
         let outside =
             path.starts_with('/') || path.split('/').any(|part| part == ".." || part.eq_ignore_ascii_case(".git"));
         assert!(!outside && !path.contains('\0') && !path.is_empty(), "{path}");
+        assert!(!path.contains(['$', '`', ';', '|', '&', '(', '=', '%', ':', '"', '\'', '\\', '*']), "{path}");
+        assert!(!path.split('/').any(|part| part.starts_with('-')), "{path}");
     }
     let tree = tree(patch);
     let read = |path: &str| Ok::<_, Infallible>(tree.get(path).cloned());

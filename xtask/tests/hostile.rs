@@ -16,7 +16,7 @@ use xtask::review::submission::of_mail;
 use xtask::series::fits;
 
 /// Each fixture, and words of its refusal.
-const TABLE: [(&str, &[&str]); 32] = [
+const TABLE: [(&str, &[&str]); 35] = [
     ("01-path-leads-out.mbox", &["leads out of the tree"]),
     ("02-path-is-absolute.mbox", &["`/etc/passwd`, which is absolute"]),
     ("03-path-in-git-folder.mbox", &["reaches into .git"]),
@@ -62,6 +62,9 @@ const TABLE: [(&str, &[&str]); 32] = [
             "line 24: it ends too early: 3 old and 3 new lines are missing",
         ],
     ),
+    ("33-path-for-a-shell.mbox", &["`mm/a;touch${IFS}x;b.c`, which has characters that a shell or make acts on"]),
+    ("34-path-for-make.mbox", &["`--eval=$(shell touch x).c`, which would be an option of the programs that get it"]),
+    ("35-rename-for-a-shell.mbox", &["`mm/$(touch x).c`, which has characters that a shell or make acts on"]),
 ];
 
 fn folder() -> PathBuf {

@@ -162,3 +162,34 @@ fn sparse_reads_what_the_compiler_read() {
     let said = "mm/x.c:7:3: warning: incorrect type in argument\nmm/x.c:9:1: error: undefined identifier\n";
     assert_eq!(warnings::warnings(said), ["x.c: incorrect type in argument", "x.c: undefined identifier"]);
 }
+
+/// Mail is read by programs that were not made for strangers: checkpatch.pl puts what
+/// looks like the name of a file into a shell's command, wherever it stands.
+#[test]
+fn no_program_is_given_what_a_shell_would_act_on() {
+    let world = World::new();
+    std::fs::create_dir(world.path("linux/scripts")).unwrap();
+    let script = r#"
+        for my $line (<STDIN>, do { open(my $f, '<', $ARGV[-1]); <$f> }) {
+            system("true $1") if $line =~ /^\+\+\+\s+(\S+)/;
+        }
+        print "x:1: WARNING:GIT_DIR: $ENV{GIT_DIR}\n";
+        exit 1;
+    "#;
+    world.write("scripts/checkpatch.pl", script);
+    world.commit("with checkpatch");
+    let pwned = world.path("pwned");
+    let edit = "--- a/mm/x.c\n+++ b/mm/x.c\n@@ -1,3 +1,3 @@\n one\n-two\n+zwei\n three\n";
+    let bad = format!("+++ b/x;touch${{IFS}}{}\n\n{edit}", pwned.display());
+    let bad = mail("1/1", "").replace("Why.\n---\n", &format!("Why.\n---\n{bad}"));
+    for (name, text) in [("good.mbox", mail("1/1", edit)), ("bad.mbox", bad)] {
+        std::fs::write(world.path(name), text).unwrap();
+    }
+    let [linux, good, bad] = ["linux", "good.mbox", "bad.mbox"].map(|name| world.path(name).display().to_string());
+    let (exit, out, err) = world.review(&[&good, "--linux", &linux]);
+    assert!(exit == 125 && out.contains("WARNING:GIT_DIR: /nonexistent"), "{exit} {out}{err}");
+    let (exit, out, err) = world.review(&[&bad, "--linux", &linux]);
+    assert!(exit == 125 && out.contains("not run"), "{exit} {out}{err}");
+    assert!(out.contains("line 7: checkpatch.pl would give to a shell"), "{out}");
+    assert!(!pwned.exists(), "a mail has run a command");
+}

@@ -186,11 +186,15 @@ fn what_is_not_built_says_why() {
     let plan = planned(&[good.clone(), bad, after.clone()], false);
     let why = Some("patch 2 does not apply".to_owned());
     assert_eq!(of(&plan), [(Some(1), None), (None, why.clone()), (Some(2), why)]);
-    assert_eq!((plan.longest, plan.only_text.clone()), (1, None));
+    assert_eq!((plan.longest, plan.nothing.clone()), (1, None));
 
     // What is merged already is left out, and the rest is built.
-    let plan = planned(&[is_in, good.clone()], false);
+    let plan = planned(&[is_in.clone(), good.clone()], false);
     assert_eq!(of(&plan), [(None, Some("it is in the tree already".to_owned())), (Some(1), None)]);
+    assert_eq!((plan.longest, plan.nothing), (1, None));
+    let again = ("mm: again", diff("mm/Makefile", "alt", "two"));
+    let plan = planned(&[is_in, again], false);
+    assert_eq!((plan.longest, plan.nothing.as_deref()), (0, Some("all of it is in the tree already")));
 
     let series = [good, rule, after];
     let plan = planned(&series, false);
@@ -204,9 +208,9 @@ fn what_is_not_built_says_why() {
 fn documentation_alone_needs_no_boot() {
     let text = "Why.\n---\ndiff --git a/Documentation/x.rst b/Documentation/x.rst\nnew file mode 100644\n--- /dev/null\n+++ b/Documentation/x.rst\n@@ -0,0 +1 @@\n+x\n-- \n2.47\n";
     let plan = planned(&[("doc: x", text.to_owned())], false);
-    assert!(plan.only_text.unwrap().contains("documentation only"));
+    assert!(plan.nothing.unwrap().contains("documentation only"));
     let both = planned(&[("doc: x", text.to_owned()), ("mm: x", diff("mm/x.c", "two", "zwei"))], false);
-    assert_eq!((both.only_text, both.longest), (None, 2));
+    assert_eq!((both.nothing, both.longest), (None, 2));
 }
 
 fn review() -> Review {

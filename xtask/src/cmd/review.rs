@@ -183,7 +183,7 @@ impl Bench<'_> {
         let patches = series::load(&self.target.series()?)?;
         let mut prefixes = Prefixes::new(&self.target, &self.request, &patches);
         let mut whole = Verdict::Pass;
-        if self.args.no_build || self.plan.only_text.is_some() || self.plan.longest == 0 {
+        if self.args.no_build || self.plan.nothing.is_some() || self.plan.longest == 0 {
             self.read_only(&prefixes, &mut rows)?;
         } else {
             let mut lab = lab::open(&self.args.measure, self.checkout, lab::Record::New)?;
@@ -202,7 +202,7 @@ impl Bench<'_> {
     fn not_booted(&self) -> Option<String> {
         let asked = |flag: bool, name: &str| flag.then(|| format!("{name} was given"));
         asked(self.args.no_build, "--no-build")
-            .or_else(|| self.plan.only_text.clone())
+            .or_else(|| self.plan.nothing.clone())
             .or_else(|| (self.plan.longest == 0).then(|| "no patch of it can be built here".to_owned()))
             .or_else(|| asked(self.args.no_boot, "--no-boot"))
     }

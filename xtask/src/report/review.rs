@@ -64,7 +64,7 @@ type Cells<'a> = Vec<(String, Vec<&'a str>)>;
 fn effects(review: &Review) -> Vec<String> {
     let mut groups: Vec<(&Effect, Cells<'_>)> = Vec::new();
     for effect in &review.effects {
-        let cell = format!("{}@{}", effect.cell, effect.window);
+        let cell = effect.cell();
         let alike =
             |first: &Effect| first.kind == effect.kind && first.steps == effect.steps && first.holder == effect.holder;
         let at = groups.iter().position(|(first, _)| alike(first)).unwrap_or_else(|| {

@@ -72,6 +72,12 @@ pub struct Effect {
 }
 
 impl Effect {
+    /// The cell without the probe: `anon.sync.read@1`.
+    #[must_use]
+    pub fn cell(&self) -> String {
+        format!("{}@{}", self.cell, self.window)
+    }
+
     /// How bad it is.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
@@ -113,7 +119,7 @@ pub fn effects(booted: &[Booted<'_>]) -> (Vec<Effect>, Unchanged) {
 
 fn of_cell(cell: &CellOutcome, booted: &[Booted<'_>]) -> Option<Effect> {
     let states: Vec<(usize, &CellOutcome)> =
-        booted.iter().filter_map(|it| Some((it.patch, same(it.side, cell)?))).collect();
+        booted.iter().filter_map(|it| Some((it.patch, it.side.cell_at(cell)?))).collect();
     let last = states.last().filter(|_| states.len() > 1)?.1;
     let known = |state: CellState| matches!(state, CellState::Held | CellState::Released);
     let certain: Vec<_> = states.iter().filter(|(_, cell)| known(cell.state)).collect();
@@ -146,8 +152,4 @@ fn of_cell(cell: &CellOutcome, booted: &[Booted<'_>]) -> Option<Effect> {
         holder: if last.state == CellState::Held { last.holder.clone() } else { Vec::new() },
         steps,
     })
-}
-
-fn same<'a>(side: &'a SideOutcome, cell: &CellOutcome) -> Option<&'a CellOutcome> {
-    side.cells.iter().find(|other| other.cell == cell.cell && other.window == cell.window && other.probe == cell.probe)
 }

@@ -8,6 +8,9 @@ use super::host;
 use super::submission::Entry;
 use crate::patch::{FilePatch, Fitted, PatchFit};
 
+/// Why a patch is left out without harm to those behind it.
+const ALREADY_IN: &str = "it is in the tree already";
+
 /// What becomes of one patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
@@ -25,8 +28,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// The longest prefix whose tree may be put into place and built.
     pub longest: usize,
-    /// Why nothing needs to be booted: no patch changes anything that is compiled.
-    pub only_text: Option<String>,
+    /// Why nothing needs to be built: no patch changes anything that is compiled, or
+    /// the tree has all of it.
+    pub nothing: Option<String>,
 }
 
 /// Makes the plan; `fits` has one for each patch that could be parsed, in order.
@@ -41,7 +45,7 @@ pub fn plan(entries: &[Entry], fits: &[Fitted], trust: bool) -> Plan {
         let fit = entry.parsed.as_ref().ok().and_then(|_| fits.next());
         match fit.map(|fitted| &fitted.fit) {
             Some(PatchFit::Reverses(_) | PatchFit::AlreadyIn(_)) => {
-                steps.push(Step { prefix: None, not_built: Some("it is in the tree already".to_owned()) });
+                steps.push(Step { prefix: None, not_built: Some(ALREADY_IN.to_owned()) });
                 continue;
             }
             Some(PatchFit::Applies { .. }) => applied += 1,
@@ -64,9 +68,14 @@ pub fn plan(entries: &[Entry], fits: &[Fitted], trust: bool) -> Plan {
         }
         steps.push(Step { prefix: Some(applied), not_built: halt.clone() });
     }
-    let text = entries.iter().all(|entry| paths(entry).all(host::is_text) && entry.parsed.is_ok());
-    let only_text = text.then(|| "it changes documentation only, which no build compiles".to_owned());
-    Plan { steps, longest, only_text }
+    let nothing = if entries.iter().all(|entry| paths(entry).all(host::is_text) && entry.parsed.is_ok()) {
+        Some("it changes documentation only, which no build compiles".to_owned())
+    } else if steps.iter().all(|step| step.not_built.as_deref() == Some(ALREADY_IN)) {
+        Some("all of it is in the tree already".to_owned())
+    } else {
+        None
+    };
+    Plan { steps, longest, nothing }
 }
 
 /// Every path that a patch names.

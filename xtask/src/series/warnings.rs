@@ -5,6 +5,8 @@
 //! only warns, and telling new warnings from moved ones. Pure. Must not: run it.
 //! kbuild's own `make W=1 FILE.o` would rebuild the object now and at the next build.
 
+use crate::patch::is_inert;
+
 /// What `make W=1` adds in any of our kernels (scripts/Makefile.extrawarn, later
 /// Makefile.warn), as far as gcc has it since 8. Those that a build without W=1 turns
 /// off by name must be turned on by name: -Wextra does not.
@@ -31,10 +33,10 @@ const EXTRA: [&str; 19] = [
 ];
 
 /// The file in which kbuild keeps how it made the object of a source file, below
-/// `O=`; `None` for what is no C file.
+/// `O=`; `None` for what is no C file, or has a name that make cannot be given.
 #[must_use]
 pub fn command_file(source: &str) -> Option<String> {
-    let (folder, name) = source.rsplit_once('/')?;
+    let (folder, name) = source.rsplit_once('/').filter(|_| is_inert(source) && !source.contains(' '))?;
     let stem = name.strip_suffix(".c")?;
     Some(format!("{folder}/.{stem}.o.cmd"))
 }
