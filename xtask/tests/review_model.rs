@@ -56,6 +56,10 @@ fn the_patch_that_carries_the_effect_is_named() {
     assert_eq!(seen(&[Released, Held, Released]), Some((Kind::Passing, Some(1), Verdict::Fail)));
     assert_eq!(seen(&[Held, Released, Held, Released]), Some((Kind::Passing, Some(2), Verdict::Fail)));
     assert_eq!(seen(&[Released, Released, Mixed]), Some((Kind::Unclear, None, Verdict::Inconclusive)));
+    assert_eq!(seen(&[Mixed, Held]), Some((Kind::Unclear, None, Verdict::Inconclusive)));
+    // Noise on the tree without the series is not held against one that releases.
+    assert_eq!(seen(&[Mixed, Released]), Some((Kind::Unclear, None, Verdict::Pass)));
+    assert_eq!(seen(&[Mixed, Released, Held]), Some((Kind::Broken, Some(2), Verdict::Fail)));
     // What disagrees on the way only blurs where it changed.
     let blurred = one(&[Held, Mixed, Released]).unwrap();
     assert_eq!(

@@ -13,6 +13,7 @@ pub use markdown::render as markdown;
 use super::place_of_wait;
 use super::prefixes;
 use super::table::Look;
+use crate::outcome::CellState;
 use crate::review::Review;
 use crate::review::effect::{Effect, Kind};
 use crate::series::mbox::Trailer;
@@ -103,7 +104,10 @@ fn sentence(effect: &Effect) -> String {
     match effect.kind {
         Kind::Broken => format!("RELEASED → HELD by {which}{holder} ({})", ways.join(", ")),
         Kind::Passing => format!("held for a while from {which} on ({})", ways.join(", ")),
-        Kind::Unclear => format!("trials disagree ({} → {})", effect.before, effect.after),
+        Kind::Unclear => {
+            let which = if effect.after == CellState::Mixed { "with the series" } else { "on the tree without it" };
+            format!("trials disagree {which} ({} → {})", effect.before, effect.after)
+        }
         Kind::Cured => format!("held → released by {which}"),
     }
 }

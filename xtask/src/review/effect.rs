@@ -39,7 +39,7 @@ pub struct Step {
 pub enum Kind {
     /// It was held, and is released now.
     Cured,
-    /// Its trials disagree, so that nothing can be said.
+    /// Its trials disagree, without the series or with it, so that no change can be told.
     Unclear,
     /// It is held after one patch and released again after a later one: a bisection
     /// that ends between them meets it.
@@ -78,12 +78,13 @@ impl Effect {
         format!("{}@{}", self.cell, self.window)
     }
 
-    /// How bad it is.
+    /// How bad it is. Whatever was the case before: where nothing waits with the series,
+    /// it does no harm.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match self.kind {
-            Kind::Cured => Verdict::Pass,
-            Kind::Unclear => Verdict::Inconclusive,
+            Kind::Unclear if self.after != CellState::Released => Verdict::Inconclusive,
+            Kind::Cured | Kind::Unclear => Verdict::Pass,
             Kind::Passing | Kind::Broken => Verdict::Fail,
         }
     }
