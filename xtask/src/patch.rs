@@ -151,7 +151,7 @@ impl Hunk {
 #[derive(Debug, thiserror::Error)]
 pub enum PatchError {
     /// A path that leaves the tree or reaches into git's own folder.
-    #[error("patch {} names the path `{file}`, which {why}: refused; paths in a patch must stay inside the kernel tree", patch.display())]
+    #[error("patch {} names the path `{file}`, which {why}: refused; a path has to be a plain name inside the kernel tree", patch.display())]
     Path {
         /// The patch file.
         patch: PathBuf,

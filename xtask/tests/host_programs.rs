@@ -3,8 +3,6 @@
 //! beside each object, what it was made of. Whatever a program of the host was made of
 //! must not be changed by a series that nobody has read.
 
-#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -80,6 +80,8 @@ pub fn examine(text: &[u8]) -> Vec<Damage> {
     if number == 0 {
         return Vec::new();
     }
+    // Hunks lie one behind the other; what is said of the whole of one comes with its first line.
+    seen.found.sort_by_key(|damage| damage.line);
     let mut whole = of_text(&lines);
     whole.extend(seen.found);
     whole

@@ -47,12 +47,11 @@ pub fn render(review: &Review) -> Value {
         rows.iter().flat_map(|row| row.problems.iter().map(move |problem| format!("patch {}: {problem}", row.number)));
     let details: Vec<String> = problems.chain(effects(review)).chain(review.reasons.clone()).collect();
     let summary = format!("{} on {} ({})", review.verdict, review.target, review.version);
-    results.push(json!({
-        "tool": "kvm-gup-io",
-        "status": status(review.verdict),
-        "summary": summary,
-        "details": details.join("\n"),
-    }));
+    let mut whole = json!({ "tool": "kvm-gup-io", "status": status(review.verdict), "summary": summary });
+    if !details.is_empty() {
+        whole["details"] = details.join("\n").into();
+    }
+    results.push(whole);
     Value::Array(results)
 }
 
