@@ -171,7 +171,9 @@ fn tree(patch: &Patch) -> BTreeMap<String, FileState> {
 /// What must hold of any input.
 fn check(bytes: &[u8]) {
     let started = Instant::now();
-    drop(damage::examine(bytes));
+    let found = damage::examine(bytes);
+    let in_hunks: Vec<usize> = found.iter().filter(|damage| damage.hunk.is_some()).map(|damage| damage.line).collect();
+    assert!(in_hunks.is_sorted(), "{in_hunks:?}");
     if let Ok(submission) = of_mail(bytes) {
         assert!(!submission.title.contains('\u{1b}') && !submission.title.contains('\n'));
         for entry in &submission.entries {

@@ -154,6 +154,14 @@ fn a_rule_of_the_build_is_not_built_unless_trusted() {
 }
 
 #[test]
+fn make_is_given_plain_names_only() {
+    assert_eq!(warnings::command_file("mm/x.c").unwrap(), "mm/.x.o.cmd");
+    for none in ["mm/x.h", "mm/a b.c", "mm/a;b.c", "mm/$(b).c", "mm/a -f b.c"] {
+        assert_eq!(warnings::command_file(none), None, "{none}");
+    }
+}
+
+#[test]
 fn sparse_reads_what_the_compiler_read() {
     let note = "savedcmd_mm/x.o := ccache gcc -Wp,-MMD,mm/.x.o.d -nostdinc -Iinclude -D__KERNEL__ '-DKBUILD_MODNAME=\"x\"' -c -o mm/x.o mm/x.c ; ./tools/objtool mm/x.o\n";
     let command = warnings::sparse(note, Path::new("/usr/bin/sparse")).unwrap();
