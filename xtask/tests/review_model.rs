@@ -217,13 +217,18 @@ fn documentation_alone_needs_no_boot() {
     assert_eq!((both.nothing, both.longest), (None, 2));
 }
 
-fn review() -> Review {
+fn bad_row() -> Row {
     let mut bad = Row::new(2, "mm: second <b>|`x`");
     bad.applies = "no".to_owned();
     bad.worst(
         Verdict::ApplyFailed,
         ["patch 0002: mm/x.c hunk 1 of 1 (@@ -1 +1 @@) does not apply: `\u{1b}[31m` *here*".to_owned()],
     );
+    bad
+}
+
+fn review() -> Review {
+    let bad = bad_row();
     let mut good = Row::new(1, "mm: first");
     good.applies = "exact".to_owned();
     good.boot = "pass".to_owned();
@@ -268,7 +273,13 @@ fn the_worst_of_all_is_the_verdict() {
 
 #[test]
 fn every_form_tells_the_same_and_nothing_steers_a_terminal() {
-    let review = review();
+    let mut review = review();
+    let error = "mm/x.c:1: error: no\nmm/x.c:2: error: nor this\n`make -C /home/ada/linux` exits with 2:\n  CC x.o";
+    review.patches[1].worst(Verdict::BuildFailed, [error.to_owned()]);
+    assert!(told::table(&review, Look::PLAIN).contains("/home/ada/linux"));
+    let reply = told::markdown(&review);
+    assert!(reply.contains("nor this") && !reply.contains("/home") && !reply.contains("CC"), "{reply}");
+    review.patches[1] = bad_row();
     let forms = [told::table(&review, Look::PLAIN), told::markdown(&review)];
     for text in &forms {
         for word in

@@ -134,5 +134,15 @@ fn conclude(
             compared.push(Booted { patch: number, side });
         }
     }
+    let (known, tip) =
+        (compared.last().map_or(0, |last| last.patch), boots.last().map_or(0, |(tip, _)| bench.number(*tip)));
+    if known != tip {
+        let what = if known == 0 {
+            "nothing is known of cells".to_owned()
+        } else {
+            format!("cells are told of as far as patch {known}")
+        };
+        review.reasons.push(format!("{what}: the boot of patch {tip} shows no states"));
+    }
     (review.effects, review.unchanged) = effects(&compared);
 }

@@ -48,7 +48,12 @@ fn headline(review: &Review) -> String {
     format!("kvm-gup-io review of {}, revision {revision}: {}\n", escaped(title), parts.join(" · "))
 }
 
+/// Without the command that failed and its output, which errors of ours have behind the
+/// words that tell: they name folders of this machine, and the reply's readers have none
+/// of them.
 fn problem_of(row: &Row, problem: &str) -> String {
+    let end = problem.find("\n`").unwrap_or(problem.len());
+    let problem = &problem[..end];
     let mut lines: Vec<&str> = problem.lines().take(MOST_LINES).collect();
     if problem.lines().count() > MOST_LINES {
         lines.push("…");
