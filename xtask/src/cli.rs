@@ -7,6 +7,7 @@
 mod bisect;
 mod nightly;
 mod report;
+mod review;
 mod series;
 
 use clap::{Args, Parser, Subcommand};
@@ -18,6 +19,7 @@ use crate::variant::Variant;
 pub use bisect::{BisectArgs, Find, ProbeName};
 pub use nightly::NightlyArgs;
 pub use report::{DiffArgs, Format, ListArgs, MergeArgs, ReportArgs, RerunArgs, ResultsArgs, ResultsVerb, ShowArgs};
+pub use review::ReviewArgs;
 pub use series::{CheckArgs, ExportArgs, ImportArgs, OnTree, RefreshArgs, SeriesArgs, SeriesVerb, VerifyArgs};
 
 /// The target that `test` takes if none is named.
@@ -64,6 +66,8 @@ pub enum Command {
     Nightly(Box<NightlyArgs>),
     /// Look after a series: verify, check, refresh, export, import
     Series(SeriesArgs),
+    /// Look at anybody's series: does it apply, build, boot, and what does it do to the lock?
+    Review(Box<ReviewArgs>),
     /// Find the commit, patch or kernel that made others wait
     Bisect(Box<BisectArgs>),
     /// Say what this machine lacks, and how to get it

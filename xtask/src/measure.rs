@@ -136,7 +136,7 @@ pub fn left_out(lab: &mut Lab, target: &Target, error: &Error) -> anyhow::Result
     Ok(outcome)
 }
 
-/// Builds one side and boots nothing.
+/// Builds one side and boots nothing; gives the kernel.
 ///
 /// # Errors
 /// As [`Error`] lists.
@@ -146,10 +146,10 @@ pub fn build_only(
     request: &Request,
     side: &Side,
     upto: Option<usize>,
-) -> Result<(), Error> {
+) -> Result<Kernel, Error> {
     let work = lab.cache.work(&key(request), &lab.progress)?;
     let base = source::obtain(&work, &lab.cache, request, &lab.progress)?;
-    build(lab, target, &work, &base, side, &side.patches(target, upto)?).map(drop)
+    build(lab, target, &work, &base, side, &side.patches(target, upto)?).map(|built| built.kernel)
 }
 
 impl Lab {

@@ -6,6 +6,7 @@
 //! out. Must not: read a file or a repository; `series` does that.
 
 mod apply;
+pub mod damage;
 mod diff;
 pub mod diffstat;
 mod fit;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub use apply::{Change, FileState, Fitted, PatchFit, Place, fit_patch};
 pub use fit::{HunkFit, fit, fit_all};
+pub(crate) use paths::is_inert;
 
 /// A patch, parsed. Every path in it stays inside the tree.
 #[derive(Debug, Clone)]
@@ -56,7 +58,7 @@ pub struct FilePatch {
     pub new: Option<String>,
     /// The old file stays although the paths differ (`copy from`).
     pub copy: bool,
-    /// Git's mode after (octal 100644, 100755, 120000), if the patch states one.
+    /// Git's mode after (octal 100644, 100755), if the patch states one.
     pub mode: Option<u32>,
     /// The blobs before and after, as the `index` line names them: abbreviated, zeros
     /// for none.
@@ -149,7 +151,7 @@ impl Hunk {
 #[derive(Debug, thiserror::Error)]
 pub enum PatchError {
     /// A path that leaves the tree or reaches into git's own folder.
-    #[error("patch {} names the path `{file}`, which {why}: refused; paths in a patch must stay inside the kernel tree", patch.display())]
+    #[error("patch {} names the path `{file}`, which {why}: refused; a path has to be a plain name inside the kernel tree", patch.display())]
     Path {
         /// The patch file.
         patch: PathBuf,

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::text::plain;
+
 /// Where progress goes.
 #[derive(Debug, Clone)]
 pub struct Progress {
@@ -82,10 +84,11 @@ impl Phase {
         }
     }
 
-    /// What is being done at this moment.
-    pub fn detail(&self, text: impl Into<String>) {
+    /// What is being done at this moment. It may be a line of what a compiler says of a
+    /// stranger's code.
+    pub fn detail(&self, text: impl AsRef<str>) {
         if let Some(bar) = &self.bar {
-            bar.set_message(text.into());
+            bar.set_message(plain(text.as_ref()));
         }
     }
 

@@ -13,7 +13,8 @@ mod rewrite;
 pub mod verify;
 pub mod warnings;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use git2::build::TreeUpdateBuilder;
@@ -21,7 +22,11 @@ use git2::{Commit, ErrorCode, FileMode, ObjectType, Oid, Repository, Signature, 
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::patch::{self, Change, FileState, Fitted, Patch, PatchFit};
+use crate::interrupt;
+use crate::patch::{self, Change, FileState, Fitted, Patch, PatchFit, Place};
+
+/// What it may take to find the places of one patch: a hostile one can ask for more.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Reads and parses patch files.
 ///
@@ -69,7 +74,7 @@ pub fn commit_side(repo: &Repository, base: Oid, patches: &[Patch]) -> Result<Oi
 ///
 /// # Errors
 /// Only if the repository cannot be read or written.
-pub fn fits(repo: &Repository, base: Oid, patches: &[Patch]) -> Result<Vec<PatchFit>, Error> {
+pub fn fits(repo: &Repository, base: Oid, patches: &[Patch]) -> Result<Vec<Fitted>, Error> {
     let mut side = base;
     let mut fits = Vec::with_capacity(patches.len());
     for patch in patches {
@@ -78,7 +83,7 @@ pub fn fits(repo: &Repository, base: Oid, patches: &[Patch]) -> Result<Vec<Patch
         if fitted.fit.applies() {
             side = commit(repo, &parent, patch, &fitted.changes)?;
         }
-        fits.push(fitted.fit);
+        fits.push(fitted);
     }
     Ok(fits)
 }
@@ -88,7 +93,40 @@ fn tree_of<'a>(commit: &Commit<'a>) -> anyhow::Result<Tree<'a>> {
 }
 
 fn fit_on(repo: &Repository, tree: &Tree<'_>, patch: &Patch) -> anyhow::Result<Fitted> {
-    patch::fit_patch(patch, |path| read(repo, tree, path))
+    let until = Instant::now() + PATIENCE;
+    let fitted = patch::fit_patch(patch, |path| {
+        interrupt::check()?;
+        if Instant::now() > until {
+            let (name, seconds) = (patch.path.display(), PATIENCE.as_secs());
+            return Err(anyhow!(Error::Apply(anyhow!("patch {name} is not tried to its end within {seconds} s"))));
+        }
+        read(repo, tree, path)
+    })?;
+    Ok(match misplaced(tree, &fitted.changes) {
+        Some((file, what)) if fitted.fit.applies() => {
+            let fit = PatchFit::WrongFile { place: Place { patch: patch.path.clone(), file, hunk: None }, what };
+            Fitted { changes: Vec::new(), refused: vec![fit.clone()], fit }
+        }
+        _ => fitted,
+    })
+}
+
+/// A file that would take the place of a folder, or lie below another file.
+fn misplaced(tree: &Tree<'_>, changes: &[Change]) -> Option<(String, &'static str)> {
+    let kind = |path: &Path| tree.get_path(path).ok().and_then(|entry| entry.kind());
+    let state = |path: &Path| changes.iter().find(|(changed, _)| Path::new(changed) == path).map(|(_, state)| state);
+    let is_file = |path: &Path| match state(path) {
+        Some(state) => state.is_some(),
+        None => kind(path).is_some_and(|kind| kind != ObjectType::Tree),
+    };
+    changes.iter().filter(|(_, state)| state.is_some()).find_map(|(name, _)| {
+        let path = Path::new(name);
+        if kind(path) == Some(ObjectType::Tree) {
+            return Some((name.clone(), "there is a folder of that name"));
+        }
+        let above = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
+        above.into_iter().any(is_file).then(|| (name.clone(), "a folder of its path is a file"))
+    })
 }
 
 fn read(repo: &Repository, tree: &Tree<'_>, path: &str) -> anyhow::Result<Option<FileState>> {
@@ -126,6 +164,9 @@ fn commit(repo: &Repository, parent: &Commit<'_>, patch: &Patch, changes: &[Chan
     let author = &patch.author;
     // No clock: the same series is the same commit each time, and nothing is built twice.
     let when = author.when.map_or_else(|| parent.time(), |(seconds, offset)| Time::new(seconds, offset));
-    let who = Signature::new(&author.name, &author.email, &when).with_context(failed)?;
+    // Git takes dots and the like off a name, and no name that has nothing else.
+    let who = Signature::new(&author.name, &author.email, &when)
+        .or_else(|_| Signature::new("unknown", "unknown@invalid", &when))
+        .with_context(failed)?;
     repo.commit(None, &who, &who, &patch.message, &tree, &[parent]).with_context(failed)
 }

@@ -41,7 +41,7 @@ use crate::transcript::Transcript;
 pub use evidence::{Boot, Evidence, Expectations, Waits, evidence};
 pub use finished::{Finished, is_over, unfinished};
 use history::runs_in;
-pub use history::{Stored, history, runs, stored};
+pub use history::{Stored, everything, history, runs, stored};
 pub use index::{Entry, entries};
 pub use info::{Host, RunInfo, SideInfo, Stopped, TargetInfo, revision};
 pub use merge::{Merged, merge};

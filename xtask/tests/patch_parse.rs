@@ -111,7 +111,32 @@ fn what_is_no_patch_is_refused() {
     assert!(refusal("").contains("changes no file"));
     let binary = "diff --git a/x b/x\nindex 1..2 100644\nGIT binary patch\nliteral 1\n";
     assert!(refusal(binary).contains("line 3: a binary change"), "{}", refusal(binary));
-    assert!(refusal("diff --git a/x b/x\nnew file mode 160000\n").contains("the file mode 160000 is not one of git's"));
+    assert!(refusal("diff --git a/x b/x\nnew file mode 160000\n").contains("a submodule (mode 160000)"));
+    assert!(refusal("diff --git a/x b/x\nnew file mode 120000\n").contains("a symbolic link (mode 120000)"));
+    assert!(refusal("diff --git a/x b/x\nnew file mode 104755\n").contains("is not one of git's"));
+}
+
+#[test]
+fn what_nobody_can_review_is_refused_before_it_costs_anything() {
+    let file = |number: usize| format!("--- a/x{number}\n+++ b/x{number}\n@@ -1 +1 @@\n-a\n+b\n");
+    let many: String = (0..2001).map(file).collect();
+    assert!(refusal(&many).contains("more than 2000 files"), "{}", refusal(&many));
+    let hunks = "@@ -1 +1 @@\n-a\n+b\n".repeat(5001);
+    let told = refusal(&format!("--- a/x\n+++ b/x\n{hunks}"));
+    assert!(told.contains("more than 5000 hunks"), "{told}");
+}
+
+/// The dearest answer is that nothing fits: of many hunks that is not searched for in
+/// the whole of a long file.
+#[test]
+fn many_conflicts_in_a_long_file_take_seconds() {
+    let hunks: String = (0..4000).map(|at| format!("@@ -{at},2 +{at},2 @@\n never {at}\n-was\n+is\n")).collect();
+    let patch = parse(Path::new("p"), format!("--- a/x\n+++ b/x\n{hunks}").as_bytes()).unwrap();
+    let file: String = (0..20_000).map(|at| format!("line {at}\n")).collect();
+    let started = std::time::Instant::now();
+    let fits = xtask::patch::fit_all(&patch.files[0].hunks, file.as_bytes());
+    assert_eq!(fits.len(), 4000);
+    assert!(started.elapsed() < std::time::Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
 proptest! {

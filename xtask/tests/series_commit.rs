@@ -95,7 +95,7 @@ fn the_fit_of_every_patch_is_told_without_a_stop() {
     let (_dir, repo, base) = repo();
     let base = commit_side(&repo, base, &[edit("one", 10, "ten")]).unwrap();
     let series = [edit("one", 10, "ten"), edit("bad", 10, "zehn"), edit("good", 30, "thirty"), edit("fuzzy", 33, "x")];
-    let fits = fits(&repo, base, &series).unwrap();
+    let fits: Vec<PatchFit> = fits(&repo, base, &series).unwrap().into_iter().map(|fitted| fitted.fit).collect();
     assert!(matches!(fits[0], PatchFit::Reverses(_)), "{}", fits[0]);
     assert!(matches!(fits[1], PatchFit::Conflict { .. }), "{}", fits[1]);
     assert!(fits[2].applies(), "{}", fits[2]);

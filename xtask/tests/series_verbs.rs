@@ -218,7 +218,7 @@ fn a_hunk_is_not_put_into_a_copy_of_its_code() {
     let base = commit(&repo, &[("mm/x.c", &copied(&before)), ("Makefile", "m\n")], None);
     // The copy is nearer to the line that the hunk names than the code itself.
     let fits = series::fits(&repo, base, &series[1..]).unwrap();
-    assert!(fits[0].applies(), "{}", fits[0]);
+    assert!(fits[0].fit.applies(), "{}", fits[0].fit);
     let steps = refresh(&repo, base, &series).unwrap();
     assert_eq!(steps[0].moved, Moved::Shifted);
     let Moved::Conflict(told) = &steps[1].moved else { panic!("{:?}", steps[1].moved) };

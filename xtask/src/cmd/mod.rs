@@ -11,6 +11,7 @@ pub mod nightly;
 pub mod report;
 mod rerun;
 pub mod results;
+pub mod review;
 pub mod series;
 pub mod test;
 

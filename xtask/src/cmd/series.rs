@@ -16,9 +16,9 @@ use crate::cli::{ExportArgs, ImportArgs, OnTree, RefreshArgs, SeriesArgs, Series
 use crate::error::Error;
 use crate::file;
 use crate::measure;
-use crate::patch;
 use crate::progress::Progress;
 use crate::report::cover::cover;
+use crate::review::submission;
 use crate::series;
 use crate::series::mbox::{self, File};
 use crate::series::refresh::{self, Moved};
@@ -246,15 +246,21 @@ fn import(args: &ImportArgs) -> Result<u8, Error> {
             std::fs::File::open(&args.mbox).with_context(|| format!("cannot open {name}")).map_err(Error::Usage)?;
         opened.take(limit).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
     }
-    let chosen = mbox::read(&bytes).map_err(|error| Error::Usage(error.context(format!("{name}"))))?;
-    for file in &chosen.files {
+    let sent = submission::of_mail(&bytes).map_err(|error| match error {
+        Error::Usage(error) => Error::Usage(error.context(format!("{name}"))),
+        Error::Apply(error) => Error::Apply(error.context(format!("{name}"))),
+        error => error,
+    })?;
+    let mut files = Vec::new();
+    for entry in sent.entries {
         // Refused before anything is written: a path in it may lead anywhere.
-        patch::parse(Path::new(&file.name), &file.bytes).map_err(|error| Error::Apply(anyhow!(error)))?;
+        entry.parsed.map_err(|why| Error::Apply(anyhow!("{}", why.join("\n"))))?;
+        files.push(File { name: entry.name, bytes: entry.bytes });
     }
-    series::folder::create(&args.into, &chosen.files)?;
-    for passed in &chosen.passed_over {
+    series::folder::create(&args.into, &files)?;
+    for passed in &sent.passed_over {
         eprintln!("passed over: {passed}");
     }
-    println!("wrote {} patches to {}", chosen.files.len(), args.into.display());
+    println!("wrote {} patches to {}", files.len(), args.into.display());
     Ok(0)
 }

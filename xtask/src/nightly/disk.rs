@@ -144,7 +144,7 @@ fn builds(cache: &Cache) -> Result<Vec<Item>, Error> {
 
 /// The runs that may go, oldest first.
 fn old_runs(checkout: &Path, night: Option<&str>) -> Result<Vec<Item>, Error> {
-    let history = store::history(checkout)?;
+    let history = store::everything(checkout)?;
     let mut items = Vec::new();
     for id in old(&history, night, jiff::Timestamp::now()) {
         let path = checkout.join(store::RUNS).join(&id);
@@ -165,7 +165,7 @@ pub fn old(history: &[Stored], night: Option<&str>, now: jiff::Timestamp) -> Vec
 /// The newest run in which each target passed, in each variant.
 fn last_good(history: &[Stored]) -> BTreeSet<&str> {
     let mut good: BTreeMap<(Variant, &str), &str> = BTreeMap::new();
-    for run in history {
+    for run in history.iter().filter(|run| !run.info.is_review()) {
         for target in run.outcome.iter().flat_map(|outcome| &outcome.targets) {
             if target.verdict == Verdict::Pass {
                 good.insert((run.info.variant, &target.target), &run.id);

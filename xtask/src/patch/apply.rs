@@ -6,6 +6,16 @@ use std::path::PathBuf;
 
 use super::fit::split;
 use super::{FilePatch, Hunk, HunkFit, Patch, fit_all};
+use crate::text::shown;
+
+/// Git's mode of a symbolic link.
+const LINK: u32 = 0o120_000;
+
+/// Places of each kind that are told of.
+const MOST_TOLD: usize = 32;
+
+/// A patch may copy a file as often as it likes, but not for ever.
+const MAX_SIZE: usize = 256 << 20;
 
 /// A file of the tree: git's mode (octal 100644, 100755, 120000) and its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +44,7 @@ impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "patch {}: {}", self.patch.display(), self.file)?;
         match &self.hunk {
-            Some((number, of, header)) => write!(f, " hunk {number} of {of} ({header})"),
+            Some((number, of, header)) => write!(f, " hunk {number} of {of} ({})", shown(header)),
             None => Ok(()),
         }
     }
@@ -128,6 +138,9 @@ pub struct Fitted {
     pub fit: PatchFit,
     /// The files after it; empty unless it applies.
     pub changes: Vec<Change>,
+    /// Everything that keeps it from being applied, place by place; the answer is the
+    /// first of them. Not all of very many.
+    pub refused: Vec<PatchFit>,
 }
 
 /// Tries a patch on a tree that `read` gives file by file (`None`: not there).
@@ -153,8 +166,10 @@ struct Trial<'a> {
     patch: &'a Patch,
     /// The file as it is now, and whether the patch has changed it.
     files: BTreeMap<String, (Option<FileState>, bool)>,
-    bad: Option<PatchFit>,
-    fuzzy: Option<PatchFit>,
+    bad: Vec<PatchFit>,
+    fuzzy: Vec<PatchFit>,
+    /// Bytes that it makes.
+    size: usize,
     reverses: Vec<Place>,
     already_in: Vec<Place>,
     applied: usize,
@@ -166,8 +181,9 @@ impl<'a> Trial<'a> {
         Self {
             patch,
             files: BTreeMap::new(),
-            bad: None,
-            fuzzy: None,
+            bad: Vec::new(),
+            fuzzy: Vec::new(),
+            size: 0,
             reverses: Vec::new(),
             already_in: Vec::new(),
             applied: 0,
@@ -186,12 +202,21 @@ impl<'a> Trial<'a> {
 
     fn wrong(&mut self, file: &FilePatch, what: &'static str) {
         let place = self.place(file, None);
-        self.bad.get_or_insert(PatchFit::WrongFile { place, what });
+        self.refuse(PatchFit::WrongFile { place, what });
+    }
+
+    fn refuse(&mut self, fit: PatchFit) {
+        if self.bad.len() < MOST_TOLD {
+            self.bad.push(fit);
+        }
     }
 
     fn file(&mut self, file: &FilePatch) {
         let moved = file.old != file.new;
         let (old, new) = (self.state(file.old.as_ref()), self.state(file.new.as_ref()));
+        if [&old, &new].into_iter().flatten().any(|state| state.mode == LINK) {
+            return self.wrong(file, "it is a symbolic link, which no patch may change here");
+        }
         match (&file.old, &file.new, old, new) {
             (None, Some(_), _, Some(there)) => self.new_file_is_there(file, &there),
             (Some(_), None, None, _) => self.reverses.push(self.place(file, None)),
@@ -233,10 +258,12 @@ impl<'a> Trial<'a> {
                 HunkFit::Reverses { .. } => self.reverses.push(place),
                 HunkFit::AlreadyIn { .. } => self.already_in.push(place),
                 HunkFit::Fuzz { by, line } => {
-                    self.fuzzy.get_or_insert(PatchFit::Fuzz { place, by, line });
+                    if self.fuzzy.len() < MOST_TOLD {
+                        self.fuzzy.push(PatchFit::Fuzz { place, by, line });
+                    }
                 }
                 HunkFit::Conflict { line, expected, found } => {
-                    self.bad.get_or_insert(PatchFit::Conflict { place, line, expected, found });
+                    self.refuse(PatchFit::Conflict { place, line, expected, found });
                 }
             }
         }
@@ -254,6 +281,10 @@ impl<'a> Trial<'a> {
         if file.new.is_none() && !result.is_empty() {
             return self.wrong(file, "the patch removes this file, but it has more in it than the patch knows");
         }
+        self.size += result.len();
+        if self.size > MAX_SIZE {
+            return self.wrong(file, "the patch makes more than 256 MiB of files");
+        }
         if let Some(old) = file.old.as_ref().filter(|old| file.new.as_ref() != Some(old) && !file.copy) {
             self.files.insert(old.clone(), (None, true));
         }
@@ -265,8 +296,9 @@ impl<'a> Trial<'a> {
     fn finish(self) -> Fitted {
         let path = self.patch.path.clone();
         let is_in = self.already_in.first().or(self.reverses.first()).cloned();
-        let fit = match (self.bad.or(self.fuzzy), is_in) {
-            (Some(refused), _) => refused,
+        let refused: Vec<PatchFit> = self.bad.into_iter().chain(self.fuzzy).collect();
+        let fit = match (refused.first().cloned(), is_in) {
+            (Some(first), _) => first,
             (None, None) => PatchFit::Applies { patch: path, offsets: self.offsets },
             (None, Some(place)) if self.applied > 0 => PatchFit::PartlyIn(place),
             (None, Some(place)) if self.already_in.is_empty() => PatchFit::Reverses(place),
@@ -275,7 +307,7 @@ impl<'a> Trial<'a> {
         let changed = self.files.into_iter().filter(|(_, (_, changed))| *changed);
         let changes =
             if fit.applies() { changed.map(|(path, (state, _))| (path, state)).collect() } else { Vec::new() };
-        Fitted { fit, changes }
+        Fitted { fit, changes, refused }
     }
 }
 

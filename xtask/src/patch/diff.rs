@@ -4,22 +4,36 @@
 use std::path::Path;
 
 use super::{FilePatch, Hunk, Line, LineKind, PatchError, paths};
+use crate::text::shown;
+
+/// A patch of more files, or hunks, is refused: to look for them takes time that its
+/// author does not pay.
+const MAX_FILES: usize = 2000;
+const MAX_HUNKS: usize = 5000;
+/// No line of source is longer.
+const MAX_LINE: usize = 64 << 10;
 
 /// Walks over the lines of a patch file.
 pub(super) struct Parser<'a> {
     patch: &'a Path,
     lines: &'a [&'a [u8]],
     at: usize,
+    /// Hunks of all files.
+    total: usize,
 }
 
 impl<'a> Parser<'a> {
     pub(super) fn new(patch: &'a Path, lines: &'a [&'a [u8]], at: usize) -> Self {
-        Self { patch, lines, at }
+        Self { patch, lines, at, total: 0 }
     }
 
     /// Every file of the patch. What is between them (diffstat, signature) is skipped.
     pub(super) fn files(mut self) -> Result<Vec<FilePatch>, PatchError> {
         let mut files = Vec::new();
+        if let Some(long) = self.lines.iter().position(|line| line.len() > MAX_LINE) {
+            self.at = long;
+            return Err(self.malformed(format!("{} bytes in one line: refused", self.lines[long].len())));
+        }
         while let Some(line) = self.line() {
             if line.starts_with(b"diff --git ") {
                 files.push(self.git_file()?);
@@ -32,6 +46,9 @@ impl<'a> Parser<'a> {
                 return Err(self.malformed("a hunk that belongs to no file".into()));
             } else {
                 self.at += 1;
+            }
+            if files.len() > MAX_FILES {
+                return Err(self.malformed(format!("more than {MAX_FILES} files, which nobody can review: refused")));
             }
         }
         Ok(files)
@@ -46,8 +63,11 @@ impl<'a> Parser<'a> {
         while let Some(line) = self.line() {
             if let Some(mode) = line.strip_prefix(b"new file mode ") {
                 (created, file.mode) = (true, Some(self.mode(mode)?));
-            } else if line.starts_with(b"deleted file mode ") {
+            } else if let Some(mode) = line.strip_prefix(b"deleted file mode ") {
+                self.mode(mode)?;
                 deleted = true;
+            } else if let Some(mode) = line.strip_prefix(b"old mode ") {
+                self.mode(mode)?;
             } else if let Some(mode) = line.strip_prefix(b"new mode ") {
                 file.mode = Some(self.mode(mode)?);
             } else if let Some(name) = line.strip_prefix(b"rename from ").or(line.strip_prefix(b"copy from ")) {
@@ -57,6 +77,9 @@ impl<'a> Parser<'a> {
                 file.new = Some(self.checked(name)?);
                 named = true;
             } else if let Some(ids) = line.strip_prefix(b"index ") {
+                if let Some(mode) = ids.split(|&byte| byte == b' ').nth(1) {
+                    self.mode(mode)?;
+                }
                 file.index = index(ids);
             } else if line.starts_with(b"GIT binary patch") || line.starts_with(b"Binary files ") {
                 return Err(self.malformed("a binary change, which is not supported".into()));
@@ -143,14 +166,25 @@ impl<'a> Parser<'a> {
 
     fn mode(&self, raw: &[u8]) -> Result<u32, PatchError> {
         let mode = std::str::from_utf8(raw).ok().and_then(|text| u32::from_str_radix(text.trim(), 8).ok());
-        mode.filter(|mode| [0o100_644, 0o100_755, 0o120_000].contains(mode))
-            .ok_or_else(|| self.malformed(format!("the file mode {} is not one of git's", raw.escape_ascii())))
+        match mode {
+            Some(mode @ (0o100_644 | 0o100_755)) => Ok(mode),
+            // Where it leads is nowhere checked, and what is written to it is written there.
+            Some(0o120_000) => Err(self.malformed("a symbolic link (mode 120000), which is refused".into())),
+            Some(0o160_000) => Err(self.malformed("a submodule (mode 160000), which is refused".into())),
+            _ => Err(self.malformed(format!("the file mode {} is not one of git's", raw.escape_ascii()))),
+        }
     }
 
     fn hunks(&mut self, file: &mut FilePatch) -> Result<(), PatchError> {
         while let Some(line) = self.line() {
             if line.starts_with(b"@@ -") {
                 let number = file.hunks.len() + 1;
+                self.total += 1;
+                if self.total > MAX_HUNKS {
+                    return Err(
+                        self.malformed(format!("more than {MAX_HUNKS} hunks, which nobody can review: refused"))
+                    );
+                }
                 file.hunks.push(self.hunk(number)?);
             } else if !file.hunks.is_empty() && matches!(line.first(), Some(b' ' | b'+' | b'-')) && !self.behind() {
                 let header = file.hunks.last().map(|hunk| hunk.header.clone()).unwrap_or_default();
@@ -221,11 +255,11 @@ impl<'a> Parser<'a> {
     }
 
     fn refused(&self, file: String, why: &'static str) -> PatchError {
-        PatchError::Path { patch: self.patch.to_owned(), file, why }
+        PatchError::Path { patch: self.patch.to_owned(), file: shown(&file), why }
     }
 
     fn malformed(&self, what: String) -> PatchError {
-        PatchError::Malformed { patch: self.patch.to_owned(), line: self.at + 1, what }
+        PatchError::Malformed { patch: self.patch.to_owned(), line: self.at + 1, what: shown(&what) }
     }
 }
 
@@ -272,5 +306,5 @@ fn range(text: &str) -> Option<[usize; 2]> {
 }
 
 fn is_extended_header(line: &[u8]) -> bool {
-    [&b"old mode "[..], b"similarity index ", b"dissimilarity index "].iter().any(|head| line.starts_with(head))
+    [&b"similarity index "[..], b"dissimilarity index "].iter().any(|head| line.starts_with(head))
 }

@@ -6,6 +6,13 @@
 //! at the end only, because there the context proves nothing else.
 
 use super::{Hunk, LineKind};
+use crate::text::shown;
+
+/// Conflicts in one file for which the place is searched where most text agrees. It
+/// takes the file's length times the hunk's.
+const MOST_COMPARED: usize = 16;
+/// Lines of a hunk that are compared for that.
+const MOST_LINES: usize = 64;
 
 /// How a hunk meets a file. Lines count from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +74,7 @@ impl HunkFit {
 /// How one hunk, taken alone, meets a file.
 #[must_use]
 pub fn fit(hunk: &Hunk, file: &[u8]) -> HunkFit {
-    fit_one(hunk, &split(file), 0, 0)
+    fit_one(hunk, &split(file), 0, 0, true)
 }
 
 /// How the hunks of one file meet it: each behind the one before it, first looked
@@ -75,10 +82,11 @@ pub fn fit(hunk: &Hunk, file: &[u8]) -> HunkFit {
 #[must_use]
 pub fn fit_all(hunks: &[Hunk], file: &[u8]) -> Vec<HunkFit> {
     let lines = split(file);
-    let (mut from, mut drift) = (0, 0);
+    let (mut from, mut drift, mut conflicts) = (0, 0, 0);
     let mut fits = Vec::with_capacity(hunks.len());
     for hunk in hunks {
-        let fit = fit_one(hunk, &lines, from, drift);
+        let fit = fit_one(hunk, &lines, from, drift, conflicts < MOST_COMPARED);
+        conflicts += usize::from(matches!(fit, HunkFit::Conflict { .. }));
         match fit {
             HunkFit::Exact { line } => (from, drift) = (line - 1 + hunk.before().len(), 0),
             HunkFit::Offset { line, by } => (from, drift) = (line - 1 + hunk.before().len(), by),
@@ -95,7 +103,7 @@ pub(super) fn split(file: &[u8]) -> Vec<&[u8]> {
     file.split_inclusive(|&byte| byte == b'\n').collect()
 }
 
-fn fit_one(hunk: &Hunk, file: &[&[u8]], from: usize, drift: isize) -> HunkFit {
+fn fit_one(hunk: &Hunk, file: &[&[u8]], from: usize, drift: isize, search: bool) -> HunkFit {
     let before = Text::before(hunk);
     let after = Text::after(hunk);
     for fuzz in 0..=2 {
@@ -117,7 +125,7 @@ fn fit_one(hunk: &Hunk, file: &[&[u8]], from: usize, drift: isize) -> HunkFit {
             (false, by, at, _) => HunkFit::Fuzz { line: at + 1, by },
         };
     }
-    before.conflict(file, from, drift)
+    before.conflict(file, from, drift, search)
 }
 
 /// One side of a hunk, and where it may be.
@@ -176,22 +184,23 @@ impl<'a> Text<'a> {
         at.cast_signed() - self.stated.cast_signed() - drift
     }
 
-    /// The place where most text agrees, and the first one there that does not.
-    fn conflict(&self, file: &[&[u8]], from: usize, drift: isize) -> HunkFit {
+    /// The place where most text agrees (without a search: where it should be), and the first one there that does not.
+    fn conflict(&self, file: &[&[u8]], from: usize, drift: isize, search: bool) -> HunkFit {
         // Lines weigh by their text: empty lines and lone braces agree everywhere.
         let agreeing = |at: usize| -> usize {
-            let pairs = self.lines.iter().zip(file.get(at..).unwrap_or_default());
+            let pairs = self.lines.iter().take(MOST_LINES).zip(file.get(at..).unwrap_or_default());
             pairs.filter(|(want, have)| want == have).map(|(want, _)| want.trim_ascii().len()).sum()
         };
         let here = (self.stated.cast_signed() + drift).clamp(0, file.len().cast_signed()).cast_unsigned();
-        let best = (from..file.len())
+        let candidates = if search { from..file.len() } else { 0..0 };
+        let best = candidates
             .map(|at| (agreeing(at), at))
             .max_by_key(|&(agree, at)| (agree, std::cmp::Reverse(self.offset(at, drift).unsigned_abs())));
         let at = best.filter(|(agree, _)| *agree > 0).map_or(here, |(_, at)| at);
         let differs = (0..self.lines.len()).find(|&index| file.get(at + index) != self.lines.get(index));
         let index = differs.unwrap_or(self.lines.len());
         let show = |line: Option<&&[u8]>, none: &str| match line {
-            Some(line) => format!("`{}`", String::from_utf8_lossy(line).trim_end_matches('\n')),
+            Some(line) => format!("`{}`", shown(String::from_utf8_lossy(line).trim_end_matches('\n'))),
             None => none.to_owned(),
         };
         // All lines agree, yet not at the end of the file where they must be.

@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use super::Author;
+use crate::text::plain;
 
 /// What the mail says.
 pub(super) struct Mail {
@@ -38,12 +39,14 @@ pub(super) fn parse(path: &Path, lines: &[&[u8]]) -> Mail {
     }
     let body = body.join("\n").trim().to_owned();
     let subject = match find("Subject") {
-        Some(subject) => strip_tags(subject).to_owned(),
+        Some(subject) => plain(strip_tags(subject)),
         None => path.file_stem().map_or_else(|| "patch".to_owned(), |stem| stem.to_string_lossy().into_owned()),
     };
     let number = find("Subject").and_then(number);
     let (name, email) = address(from.as_deref().unwrap_or(""));
     let author = Author { name, email, when: find("Date").and_then(date) };
+    // No commit has one in its message.
+    let body = body.replace('\0', "\u{fffd}");
     let message = if body.is_empty() { format!("{subject}\n") } else { format!("{subject}\n\n{body}\n") };
     Mail { subject, number, author, message, end: at }
 }
@@ -114,10 +117,10 @@ fn number(subject: &str) -> Option<(usize, usize)> {
 /// Name and address of `Ada <ada@example.org>`; never empty, since a commit needs both.
 fn address(from: &str) -> (String, String) {
     let (name, email) = match from.split_once('<') {
-        Some((name, rest)) => (name.trim().trim_matches('"'), rest.split('>').next().unwrap_or("")),
+        Some((name, rest)) => (name.trim().trim_matches('"'), rest.split('>').next().unwrap_or_default()),
         None => ("", from.trim()),
     };
-    let clean = |text: &str| text.chars().filter(|c| !matches!(c, '<' | '>' | '\n' | '\0')).collect::<String>();
+    let clean = |text: &str| plain(&text.replace(['<', '>'], ""));
     let email = Some(clean(email.trim())).filter(|email| !email.is_empty()).unwrap_or_else(|| "unknown@invalid".into());
     let name = Some(clean(name)).filter(|name| !name.trim().is_empty()).unwrap_or_else(|| email.clone());
     (name, email)

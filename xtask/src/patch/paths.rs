@@ -1,6 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Paths in patches: how they are written, and which are refused.
 
+use crate::text::steers;
+
+/// No path in a kernel tree is longer by far.
+const LONGEST: usize = 1024;
+
+/// Can a shell, make or perl do nothing with it but take it for text? Blanks can be
+/// among it: they only part words. Every name in the kernels since 3.17 is of the kind.
+pub(crate) fn is_inert(text: &str) -> bool {
+    text.chars().all(|char| char.is_alphanumeric() || "/._+,@- ".contains(char))
+}
+
 /// Reads a path as git writes it: plain, or C-quoted with octal escapes.
 /// `None` if the quoting is broken or the bytes are not UTF-8.
 pub(super) fn unquote(raw: &[u8]) -> Option<String> {
@@ -42,15 +53,17 @@ pub(crate) fn objection(path: &str) -> Option<&'static str> {
     if path.starts_with('/') {
         return Some("is absolute");
     }
-    if path.is_empty() || path.contains(['\0', '\n']) {
+    if path.is_empty() || path.len() > LONGEST || path.chars().any(steers) {
         return Some("is not a file name");
     }
-    path.split('/').find_map(|part| match part {
+    let part = path.split('/').find_map(|part| match part {
         ".." => Some("leads out of the tree"),
         "" | "." => Some("is not a plain path"),
         part if part.trim_end_matches(['.', ' ']).eq_ignore_ascii_case(".git") => Some("reaches into .git"),
+        part if part.starts_with('-') => Some("would be an option of the programs that get it"),
         _ => None,
-    })
+    });
+    part.or((!is_inert(path)).then_some("has characters that a shell or make acts on"))
 }
 
 #[cfg(test)]
@@ -75,5 +88,20 @@ mod tests {
             assert_eq!(objection(path), Some("reaches into .git"), "{path}");
         }
         assert_eq!(objection("a//b"), Some("is not a plain path"));
+        for path in
+            ["mm/a;touch x;b.c", "mm/$(touch x).c", "mm/`x`.c", "a=b.c", "mm/%.c", "mm/~x", "a:b", "a|b", "a\\b"]
+        {
+            assert_eq!(objection(path), Some("has characters that a shell or make acts on"), "{path}");
+        }
+        for path in ["--eval=x.c", "mm/-x.c"] {
+            assert_eq!(objection(path), Some("would be an option of the programs that get it"), "{path}");
+        }
+        for path in ["tools/boards/Dell Inc.,XPS 13 9300.yaml", "arch/x86/kvm/.x", "a/c++_x-y@1.c", "f\u{f6}o"] {
+            assert_eq!(objection(path), None, "{path}");
+        }
+        let long = "a".repeat(LONGEST + 1);
+        for path in ["", "a\0b", "a\nb", "a\u{1b}[2Jb", "a\u{202e}c.b", &long] {
+            assert_eq!(objection(path), Some("is not a file name"), "{path:?}");
+        }
     }
 }

@@ -95,7 +95,7 @@ fn cells(target: &TargetOutcome, rows: &[Row], row: &Row) -> Vec<String> {
 }
 
 /// A table whose columns are as wide as their widest text.
-fn aligned(table: &[Vec<String>]) -> String {
+pub(super) fn aligned(table: &[Vec<String>]) -> String {
     let columns = table.iter().map(Vec::len).max().unwrap_or(0);
     let widest = |column: usize| table.iter().filter_map(|row| row.get(column)).map(|text| text.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| widest(column).unwrap_or(0)).collect();
@@ -139,12 +139,12 @@ fn fence(lines: &[String]) -> String {
 }
 
 /// One line that ends neither a table's cell nor a code span.
-fn line(text: &str) -> String {
+pub(super) fn line(text: &str) -> String {
     text.replace(['|', '`'], "'").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Text whose characters mean themselves; a reason's further lines belong to it.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for letter in text.chars() {
         match letter {

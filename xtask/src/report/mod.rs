@@ -17,6 +17,7 @@ pub mod night;
 pub mod page;
 pub mod prefixes;
 pub mod readme;
+pub mod review;
 mod rows;
 mod stress;
 pub mod table;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::table::{self, Look};
 use crate::error::Error;
+use crate::text::shown;
 use crate::verdict::Verdict;
 
 /// Not done, because it was not asked for or nothing was there to do it with.
@@ -27,6 +28,8 @@ pub struct Row {
     pub checkpatch: String,
     /// New warnings in the files that the patch touches.
     pub warnings: String,
+    /// New complaints of sparse in them.
+    pub sparse: String,
     /// The boot's own verdict.
     pub boot: String,
     /// All of it, without waiting for locks.
@@ -47,6 +50,7 @@ impl Row {
             applies: none(),
             checkpatch: none(),
             warnings: none(),
+            sparse: none(),
             boot: none(),
             seconds: 0.0,
             problems: Vec::new(),
@@ -56,7 +60,8 @@ impl Row {
     /// The prefix is this bad at least.
     pub fn worst(&mut self, verdict: Verdict, problems: impl IntoIterator<Item = String>) {
         self.verdict = self.verdict.max(verdict);
-        self.problems.extend(problems);
+        // A stranger's code is in what compilers say of it.
+        self.problems.extend(problems.into_iter().map(|problem| shown(&problem)));
     }
 
     /// Takes in a failure of this prefix alone, so that the next one can be tried.
@@ -83,8 +88,14 @@ pub fn verdict(rows: &[Row]) -> Verdict {
 /// The whole text, with a line end. `series` names target and version.
 #[must_use]
 pub fn render(series: &str, rows: &[Row], look: Look) -> String {
+    format!("{series}: {}\n{}", verdict(rows), body(rows, look))
+}
+
+/// The table, and what is wrong with each.
+#[must_use]
+pub fn body(rows: &[Row], look: Look) -> String {
     let mut grid = table::grid(look);
-    grid.set_header(["", "patch", "applies", "checkpatch", "warnings", "boot", "verdict", "seconds"]);
+    grid.set_header(["", "patch", "applies", "checkpatch", "warnings", "sparse", "boot", "verdict", "seconds"]);
     for row in rows {
         let (number, seconds) = (row.number.to_string(), format!("{:.0}", row.seconds));
         let verdict = row.verdict.to_string();
@@ -94,12 +105,13 @@ pub fn render(series: &str, rows: &[Row], look: Look) -> String {
             &row.applies,
             &row.checkpatch,
             &row.warnings,
+            &row.sparse,
             &row.boot,
             &verdict,
             &seconds,
         ]);
     }
-    let mut text = format!("{series}: {}\n{}", verdict(rows), table::trimmed(&grid));
+    let mut text = table::trimmed(&grid);
     for (row, problem) in rows.iter().flat_map(|row| row.problems.iter().map(move |problem| (row, problem))) {
         text += &format!("  {}: {}\n", row.number, problem.replace('\n', "\n    "));
     }

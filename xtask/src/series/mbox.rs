@@ -7,15 +7,23 @@
 //! ```
 //!
 //! What `read` makes of what `write` wrote is the same bytes again. Owns: that
-//! format, and the choice of messages. The input of `read` may come from anybody: it
+//! format, and the choice of messages (`subject` and `message` read one of them,
+//! `trailers` what replies say). The input of `read` may come from anybody: it
 //! has limits, its bodies are data, and its names never become paths. Must not:
 //! apply anything, or touch a file.
 
+mod message;
+mod subject;
+mod trailers;
+
 use std::collections::BTreeMap;
 
-use anyhow::{Context, anyhow, bail};
-use mail_parser::MessageParser;
+use anyhow::{anyhow, bail};
 use sha2::{Digest, Sha256};
+
+use message::{Part, begins, split};
+use subject::Tag;
+pub use trailers::Trailer;
 
 /// A mailbox longer than this is no series.
 pub const MAX_BYTES: usize = 64 << 20;
@@ -44,6 +52,12 @@ pub struct Chosen {
     pub files: Vec<File>,
     /// What was passed over, for people: other revisions, a cover letter, replies.
     pub passed_over: Vec<String>,
+    /// Which revision it is.
+    pub revision: u32,
+    /// The subject of its cover letter, or of its only patch.
+    pub title: String,
+    /// What people said of it in replies.
+    pub trailers: Vec<Trailer>,
 }
 
 /// The mailboxes of `cover` (a message without patch) and of the patch files, each
@@ -95,10 +109,14 @@ fn is_from(line: &[u8]) -> bool {
     line[quotes..].starts_with(b"From ")
 }
 
-/// By revision and length: subject and file of each patch by its number.
-type Revisions = BTreeMap<(u32, usize), BTreeMap<usize, (String, Vec<u8>)>>;
+/// A patch that a message is: its subject and its file.
+type Found = (String, Vec<u8>);
 
-/// The patches of the newest complete revision in a mailbox.
+/// By revision and length: the patches by their number.
+type Revisions = BTreeMap<(u32, usize), BTreeMap<usize, Found>>;
+
+/// The patches of the newest complete revision in a mailbox; of a single mail that
+/// patch, whichever it is.
 ///
 /// # Errors
 /// It is too large, has no patch, no revision is complete, or two messages claim the
@@ -107,36 +125,82 @@ pub fn read(bytes: &[u8]) -> anyhow::Result<Chosen> {
     if bytes.len() > MAX_BYTES {
         bail!("{} bytes are no series; the limit is {MAX_BYTES}", bytes.len());
     }
-    let messages = split(bytes);
+    read_messages(&split(bytes))
+}
+
+/// As [`read`], from files that are a message each or mailboxes: a folder. Where none
+/// of them has a number, the order of the files is that of the patches.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_files(files: &[Vec<u8>]) -> anyhow::Result<Chosen> {
+    let total: usize = files.iter().map(Vec::len).sum();
+    if total > MAX_BYTES {
+        bail!("{total} bytes are no series; the limit is {MAX_BYTES}");
+    }
+    let messages: Vec<Vec<u8>> = files.iter().flat_map(|file| split(file)).collect();
+    read_messages(&messages)
+}
+
+fn read_messages(messages: &[Vec<u8>]) -> anyhow::Result<Chosen> {
     if messages.len() > MAX_MESSAGES {
         bail!("{} messages are no series; the limit is {MAX_MESSAGES}", messages.len());
     }
+    let parts: Vec<Part> = messages.iter().map(|message| message::part(message)).collect();
     let mut passed_over = Vec::new();
     let mut revisions = Revisions::new();
-    for message in &messages {
-        let part = part(message)?;
-        match part.tag {
-            Some(Tag { revision, number, of }) if number > 0 && part.has_diff => {
+    let alone = parts.len() == 1;
+    let untagged = parts.iter().all(|part| part.tag.is_none());
+    let mut counted = 0;
+    let of = parts.iter().filter(|part| is_patch(part) && part.names_files).count();
+    for part in &parts {
+        let place = match part.tag {
+            Some(Tag { revision, number, of }) if alone => {
+                if of > 1 {
+                    passed_over.push(format!("the rest of a series: this mail alone is its patch {number} of {of}"));
+                }
+                Some((revision, number.min(1), 1))
+            }
+            Some(tag) => Some((tag.revision, tag.number, tag.of)),
+            None if untagged && part.names_files => Some((1, counted + 1, of)),
+            None => None,
+        };
+        match place.filter(|(_, number, _)| *number > 0 && is_patch(part)) {
+            Some((revision, number, of)) => {
+                counted += 1;
                 let patches = revisions.entry((revision, of)).or_default();
-                let file = (part.subject.clone(), part.file);
-                if patches.get(&number).is_some_and(|(_, known)| *known != file.1) {
+                if patches.get(&number).is_some_and(|(_, known)| *known != part.file) {
                     bail!("two messages are patch {number}/{of} of revision {revision}, and they differ");
                 }
-                patches.insert(number, file);
+                patches.insert(number, (part.subject.clone(), part.file.clone()));
             }
-            _ => passed_over.push(part.subject),
+            None => passed_over.push(match part.objection {
+                Some(why) => format!("{}: it {why}", part.subject),
+                None => part.subject.clone(),
+            }),
         }
     }
-    choose(revisions, passed_over)
+    choose(revisions, passed_over, &parts)
 }
 
-fn choose(revisions: Revisions, mut passed_over: Vec<String>) -> anyhow::Result<Chosen> {
-    let missing = |of: usize, patches: &BTreeMap<usize, _>| -> Vec<String> {
+/// Is it a message with a patch of its own?
+fn is_patch(part: &Part) -> bool {
+    part.has_diff && !part.is_reply && part.objection.is_none()
+}
+
+/// What there is where no patch is.
+fn nothing(passed_over: &[String]) -> String {
+    let all: Vec<String> =
+        passed_over.iter().filter(|passed| !passed.is_empty()).take(5).map(|passed| format!("`{passed}`")).collect();
+    let seen = if all.is_empty() { String::new() } else { format!(", only {}", all.join(", ")) };
+    format!("no message is a patch{seen}")
+}
+
+fn choose(revisions: Revisions, mut passed_over: Vec<String>, parts: &[Part]) -> anyhow::Result<Chosen> {
+    let missing = |of: usize, patches: &BTreeMap<usize, Found>| -> Vec<String> {
         (1..=of).filter(|number| !patches.contains_key(number)).map(|number| number.to_string()).collect()
     };
-    let complete = |&(&(_, of), patches): &(&(u32, usize), &BTreeMap<usize, _>)| {
-        missing(of, patches).is_empty() && patches.len() == of
-    };
+    let complete = |&(&(_, of), patches): &(&(u32, usize), &BTreeMap<usize, Found>)| missing(of, patches).is_empty();
     let Some((&chosen, _)) = revisions.iter().rfind(complete) else {
         let told: Vec<String> = revisions
             .iter()
@@ -145,178 +209,33 @@ fn choose(revisions: Revisions, mut passed_over: Vec<String>) -> anyhow::Result<
                 format!("of revision {revision} ({of} patches) is missing: {missing}")
             })
             .collect();
-        let told = if told.is_empty() { "no message is a patch".to_owned() } else { told.join("; ") };
+        let told = if told.is_empty() { nothing(&passed_over) } else { told.join("; ") };
         return Err(anyhow!("the mailbox has no complete series: {told}"));
     };
     let mut files = Vec::new();
+    let mut title = String::new();
     for (key, patches) in revisions {
         if key != chosen {
-            passed_over.push(format!("revision {} with {} patches", key.0, patches.len()));
+            let missing = missing(key.1, &patches);
+            let lacks =
+                if missing.is_empty() { String::new() } else { format!(", incomplete without {}", missing.join(", ")) };
+            passed_over.push(format!("revision {} with {} patches{lacks}", key.0, patches.len()));
             continue;
         }
         for (number, (subject, bytes)) in patches {
-            files.push(File { name: file_name(number, &subject), bytes });
-        }
-    }
-    Ok(Chosen { files, passed_over })
-}
-
-/// Which patch of which revision a subject says it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Tag {
-    revision: u32,
-    number: usize,
-    of: usize,
-}
-
-struct Part {
-    subject: String,
-    tag: Option<Tag>,
-    has_diff: bool,
-    file: Vec<u8>,
-}
-
-/// The messages of a mailbox, unquoted; a file without any `From ` line is one
-/// message.
-fn split(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let mut messages: Vec<Vec<&[u8]>> = Vec::new();
-    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-        if messages.is_empty() || begins(line) {
-            messages.push(Vec::new());
-        }
-        if let Some(message) = messages.last_mut() {
-            message.push(if line.starts_with(b">") && is_from(line) { &line[1..] } else { line });
-        }
-    }
-    messages.iter().map(|lines| unfold(lines)).collect()
-}
-
-/// A message with plain line ends. A carriage return is one of the mail's if its
-/// headers have them, else it belongs to the patch.
-fn unfold(lines: &[&[u8]]) -> Vec<u8> {
-    // Whoever stored the message wrote the first line.
-    let of_mail = lines.get(1).or(lines.first()).is_some_and(|line| line.ends_with(b"\r\n"));
-    let mut message = Vec::new();
-    for line in lines {
-        match line.strip_suffix(b"\r\n").filter(|_| of_mail) {
-            Some(text) => message.extend([text, b"\n"].concat()),
-            None => message.extend_from_slice(line),
-        }
-    }
-    message
-}
-
-/// `From somebody Mon Sep 17 00:00:00 2001`, by git's own rule: minutes, seconds, and a
-/// year that is one of mail.
-fn begins(line: &[u8]) -> bool {
-    let Some(rest) = line.strip_prefix(b"From ") else { return false };
-    let Some(colon) = rest.iter().rposition(|&byte| byte == b':') else { return false };
-    let digit = |at: Option<usize>| at.and_then(|at| rest.get(at)).is_some_and(u8::is_ascii_digit);
-    let before = [4, 2, 1].map(|back| digit(colon.checked_sub(back)));
-    let after = [1, 2].map(|ahead| digit(Some(colon + ahead)));
-    let year = String::from_utf8_lossy(rest.get(colon + 3..).unwrap_or_default());
-    let digits: String = year.trim_start().chars().take_while(char::is_ascii_digit).collect();
-    let is_time = before.iter().chain(&after).all(|is| *is);
-    rest.len() >= 15 && is_time && digits.parse::<u64>().is_ok_and(|year| year > 90)
-}
-
-/// What one message is, and the patch file that it would be.
-fn part(message: &[u8]) -> anyhow::Result<Part> {
-    let (first, rest) = match message.starts_with(b"From ") {
-        true => message.split_at(message.iter().position(|&byte| byte == b'\n').map_or(message.len(), |at| at + 1)),
-        false => (&b""[..], message),
-    };
-    let parsed = MessageParser::default().parse(rest).context("a message of the mailbox cannot be parsed")?;
-    let subject = parsed.subject().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
-    let head = &rest[..head_length(rest)];
-    let encoding = header(head, "content-transfer-encoding").unwrap_or_default().to_ascii_lowercase();
-    let encoded = matches!(encoding.as_str(), "base64" | "quoted-printable") || parsed.parts.len() > 1;
-    let body = if encoded {
-        parsed.body_text(0).unwrap_or_default().replace("\r\n", "\n").into_bytes()
-    } else {
-        rest[head.len()..].strip_prefix(b"\n").unwrap_or_default().to_vec()
-    };
-    let has_diff =
-        body.split(|&byte| byte == b'\n').any(|line| line.starts_with(b"diff --git ") || line.starts_with(b"@@ -"));
-    Ok(Part { tag: tag(&subject), has_diff, file: file(first, head, encoded, &body), subject })
-}
-
-/// A patch file of what a message has: its id line, the headers that matter, the
-/// body in plain.
-fn file(first: &[u8], head: &[u8], encoded: bool, body: &[u8]) -> Vec<u8> {
-    let text = String::from_utf8_lossy(first);
-    let id =
-        text.split_whitespace().nth(1).filter(|id| id.len() == 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    let mut file = format!("From {} {MAGIC}\n", id.unwrap_or(&"0".repeat(40))).into_bytes();
-    for (name, raw) in headers(head) {
-        let mime = name.starts_with("mime-") || name.starts_with("content-");
-        if KEPT.contains(&name.as_str()) && !(encoded && mime) {
-            file.extend_from_slice(raw);
-        }
-    }
-    if encoded && !body.is_ascii() {
-        file.extend_from_slice(
-            b"MIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n",
-        );
-    }
-    file.push(b'\n');
-    file.extend_from_slice(body);
-    file
-}
-
-/// Each header with its name in small letters and its raw lines.
-fn headers(head: &[u8]) -> Vec<(String, &[u8])> {
-    let mut headers: Vec<(String, &[u8])> = Vec::new();
-    let mut at = 0;
-    for line in head.split_inclusive(|&byte| byte == b'\n') {
-        let end = at + line.len();
-        match (line.first(), headers.last_mut()) {
-            (Some(b' ' | b'\t'), Some((_, raw))) => *raw = &head[at - raw.len()..end],
-            _ => {
-                let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
-                headers.push((String::from_utf8_lossy(name).to_ascii_lowercase(), line));
+            if title.is_empty() {
+                title.clone_from(&subject);
             }
-        }
-        at = end;
-    }
-    headers
-}
-
-fn header(head: &[u8], name: &str) -> Option<String> {
-    let (_, raw) = headers(head).into_iter().find(|(known, _)| known == name)?;
-    let text = String::from_utf8_lossy(raw).into_owned();
-    text.split_once(':').map(|(_, value)| value.trim().to_owned())
-}
-
-/// `[PATCH v2 3/8] mm: …`; a single patch has no number; a reply has no tag.
-fn tag(subject: &str) -> Option<Tag> {
-    let tags = subject.strip_prefix('[')?.split_once(']')?.0;
-    if !tags.split_whitespace().any(|word| word == "PATCH") {
-        return None;
-    }
-    let numbers = tags.split_whitespace().find_map(|word| {
-        let (number, of) = word.split_once('/')?;
-        Some((number.parse().ok()?, of.parse().ok()?))
-    });
-    let revision = tags.split_whitespace().find_map(|word| word.strip_prefix('v')?.parse().ok());
-    let (number, of) = numbers.unwrap_or((1, 1));
-    (of > 0 && of <= MAX_MESSAGES && number <= of).then_some(Tag { revision: revision.unwrap_or(1), number, of })
-}
-
-/// As `git format-patch` names the file: letters, digits, `.` and `_` stay, all else
-/// is a dash, 52 characters at most.
-fn file_name(number: usize, subject: &str) -> String {
-    let title = subject.split_once("] ").map_or(subject, |(_, title)| title);
-    let mut name = String::new();
-    for char in title.chars() {
-        let keep = char.is_ascii_alphanumeric() || char == '_' || (char == '.' && !name.ends_with('.'));
-        if keep {
-            name.push(char);
-        } else if !name.is_empty() && !name.ends_with('-') {
-            name.push('-');
+            files.push(File { name: subject::file_name(number, &subject), bytes });
         }
     }
-    let mut name = name.trim_end_matches(['-', '.']).to_owned();
-    name.truncate(52);
-    format!("{number:04}-{name}.patch")
+    let (revision, of) = chosen;
+    let is_cover = |part: &&Part| {
+        !part.is_reply && part.tag.is_some_and(|tag| (tag.revision, tag.number, tag.of) == (revision, 0, of))
+    };
+    if let Some(cover) = parts.iter().find(is_cover) {
+        title.clone_from(&cover.subject);
+    }
+    let trailers = trailers::collect(parts);
+    Ok(Chosen { files, passed_over, revision, title, trailers })
 }

@@ -5,6 +5,8 @@
 //! only warns, and telling new warnings from moved ones. Pure. Must not: run it.
 //! kbuild's own `make W=1 FILE.o` would rebuild the object now and at the next build.
 
+use crate::patch::is_inert;
+
 /// What `make W=1` adds in any of our kernels (scripts/Makefile.extrawarn, later
 /// Makefile.warn), as far as gcc has it since 8. Those that a build without W=1 turns
 /// off by name must be turned on by name: -Wextra does not.
@@ -31,10 +33,10 @@ const EXTRA: [&str; 19] = [
 ];
 
 /// The file in which kbuild keeps how it made the object of a source file, below
-/// `O=`; `None` for what is no C file.
+/// `O=`; `None` for what is no C file, or has a name that make cannot be given.
 #[must_use]
 pub fn command_file(source: &str) -> Option<String> {
-    let (folder, name) = source.rsplit_once('/')?;
+    let (folder, name) = source.rsplit_once('/').filter(|_| is_inert(source) && !source.contains(' '))?;
     let stem = name.strip_suffix(".c")?;
     Some(format!("{folder}/.{stem}.o.cmd"))
 }
@@ -56,12 +58,37 @@ pub fn command(text: &str) -> Option<String> {
     Some(format!("{command} {} -Wno-error -o /dev/null", EXTRA.join(" ")))
 }
 
+/// What kbuild's `C=1` adds to the flags of a compilation for sparse.
+const SPARSE: &str =
+    "-D__linux__ -Dlinux -D__STDC__ -Dunix -D__unix__ -Wbitwise -Wno-return-void -Wno-unknown-attribute";
+
+/// As [`command`], but sparse reads the file instead of the compiler.
+#[must_use]
+pub fn sparse(text: &str, program: &std::path::Path) -> Option<String> {
+    let line = text.lines().find(|line| line.starts_with("cmd_") || line.starts_with("savedcmd_"))?;
+    let (_, command) = line.split_once(" := ")?;
+    let compile = command.split(" ; ").next().unwrap_or(command).split(" && ").next().unwrap_or(command);
+    // The compiler's name, its output and its dependency file are its own.
+    let mut words = compile.split(' ').skip_while(|word| !word.starts_with('-'));
+    let mut kept = Vec::new();
+    while let Some(word) = words.next() {
+        match word {
+            "-o" => drop(words.next()),
+            "-c" => {}
+            word if word.starts_with("-Wp,-M") => {}
+            word => kept.push(word),
+        }
+    }
+    let flags = kept.join(" ").replace("$$", "$").replace("$(pound)", "#");
+    Some(format!("{} {SPARSE} {flags}", program.display()))
+}
+
 /// The warnings in a compiler's output, without line numbers, so that one that has
 /// only moved is the same.
 #[must_use]
 pub fn warnings(output: &str) -> Vec<String> {
     let warning = |line: &str| {
-        let (place, text) = line.split_once(": warning: ")?;
+        let (place, text) = line.split_once(": warning: ").or_else(|| line.split_once(": error: "))?;
         let file = place.split(':').next()?;
         let name = file.rsplit_once('/').map_or(file, |(_, name)| name);
         Some(format!("{name}: {text}"))

@@ -60,6 +60,15 @@ pub fn stored(dir: &Path) -> anyhow::Result<Stored> {
 ///
 /// # Errors
 /// The folder cannot be listed.
-pub fn history(checkout: &Path) -> anyhow::Result<Vec<Stored>> {
+pub fn everything(checkout: &Path) -> anyhow::Result<Vec<Stored>> {
     Ok(runs(checkout)?.iter().filter_map(|dir| stored(dir).ok()).collect())
+}
+
+/// Those of our targets: in a review the series is somebody else's, and what it shows
+/// is nothing to measure ours by.
+///
+/// # Errors
+/// As [`everything`].
+pub fn history(checkout: &Path) -> anyhow::Result<Vec<Stored>> {
+    Ok(everything(checkout)?.into_iter().filter(|run| !run.info.is_review()).collect())
 }

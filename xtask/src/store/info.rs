@@ -114,6 +114,12 @@ pub struct Stopped {
 }
 
 impl RunInfo {
+    /// Was it made by `review`?
+    #[must_use]
+    pub fn is_review(&self) -> bool {
+        self.argv.get(1).is_some_and(|verb| verb == "review")
+    }
+
     /// A record of now, with no target yet.
     #[must_use]
     pub fn new(argv: &[String], accel: &str, variant: Variant, plan: &Plan, tool: Option<String>) -> Self {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use xtask::cache::Cache;
 use xtask::nightly::disk::{old, prune, used};
 use xtask::progress::Progress;
-use xtask::store::{Disk, history};
+use xtask::store::{Disk, everything, history};
 
 use crate::scene::{GOOD, REGRESSED, scene, stored};
 
@@ -140,4 +140,15 @@ fn a_record_that_cannot_be_read_is_not_ours_to_remove() {
     fs::write(dir.join("run.json"), "{\"schema\": 99}").unwrap();
     assert_eq!(pruned(cache.path(), checkout.path(), 0).pruned, []);
     assert!(dir.exists());
+}
+
+/// What a stranger's series shows is no run of ours, whatever target it was tried on.
+#[test]
+fn a_review_is_no_last_good_run_and_goes_like_others() {
+    let (checkout, _cache) = scene();
+    let checkout = checkout.path();
+    let good = stored(checkout, 2, &["xtask", "nightly"], Some(&[("v6.1", GOOD)]));
+    let review = stored(checkout, 1, &["xtask", "review", "x.mbox", "--on", "v6.1"], Some(&[("v6.1", GOOD)]));
+    assert_eq!(history(checkout).unwrap().iter().map(|run| &run.id).collect::<Vec<_>>(), [&good.id]);
+    assert_eq!(old(&everything(checkout).unwrap(), None, Timestamp::now()), [review.id]);
 }
