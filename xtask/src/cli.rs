@@ -5,6 +5,7 @@
 //! with them; one file a subcommand in `cmd` does.
 
 mod bisect;
+mod desk;
 mod nightly;
 mod report;
 mod series;
@@ -16,6 +17,7 @@ use crate::accel::AccelChoice;
 use crate::variant::Variant;
 
 pub use bisect::{BisectArgs, Find, ProbeName};
+pub use desk::{CleanArgs, CompletionsArgs, DuArgs, Everywhere, LogsArgs, ManArgs, OpenArgs, WatchArgs};
 pub use nightly::NightlyArgs;
 pub use report::{DiffArgs, Format, ListArgs, MergeArgs, ReportArgs, RerunArgs, ResultsArgs, ResultsVerb, ShowArgs};
 pub use series::{CheckArgs, ExportArgs, ImportArgs, OnTree, RefreshArgs, SeriesArgs, SeriesVerb, VerifyArgs};
@@ -34,6 +36,10 @@ pub const DEFAULT_TARGET: &str = "v6.1";
     arg_required_else_help = true
 )]
 pub struct Cli {
+    /// How it is told, whatever is done.
+    #[command(flatten)]
+    pub everywhere: Everywhere,
+
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -76,6 +82,20 @@ pub enum Command {
     Report(ReportArgs),
     /// What is stored: list runs, show one, compare two
     Results(ResultsArgs),
+    /// Measure a kernel tree again at each save
+    Watch(Box<WatchArgs>),
+    /// What the boots of a run wrote: console and QEMU's own words
+    Logs(LogsArgs),
+    /// Show a run as a page in the browser
+    Open(OpenArgs),
+    /// What lies on the disk, and how much it takes
+    Du(DuArgs),
+    /// Remove builds, sources or runs that nothing depends on
+    Clean(CleanArgs),
+    /// Write what completes command lines in bash, zsh or fish
+    Completions(CompletionsArgs),
+    /// Write the manual page
+    Man(ManArgs),
 }
 
 /// `cargo xtask test`.

@@ -8,6 +8,7 @@
 //! Must not: know what is run.
 
 mod child;
+mod leave;
 mod output;
 
 use std::ffi::{OsStr, OsString};
@@ -20,6 +21,7 @@ use anyhow::anyhow;
 use nix::sys::signal::Signal;
 
 pub use child::Child;
+pub use leave::{in_path, leave};
 
 use crate::error::Error;
 use crate::interrupt;

@@ -20,6 +20,7 @@ pub mod readme;
 mod rows;
 mod stress;
 pub mod table;
+pub mod watch;
 
 use crate::outcome::{CellOutcome, CellState, SideOutcome};
 use crate::store::Evidence;
