@@ -17,7 +17,10 @@ use crate::accel::AccelChoice;
 use crate::variant::Variant;
 
 pub use bisect::{BisectArgs, Find, ProbeName};
-pub use desk::{CleanArgs, CompletionsArgs, DuArgs, Everywhere, LogsArgs, ManArgs, OpenArgs, WatchArgs};
+pub use desk::{
+    CleanArgs, CompletionsArgs, DebugArgs, DuArgs, Everywhere, KernelArgs, LogsArgs, ManArgs, OpenArgs, Runner,
+    ShellArgs, WatchArgs,
+};
 pub use nightly::NightlyArgs;
 pub use report::{DiffArgs, Format, ListArgs, MergeArgs, ReportArgs, RerunArgs, ResultsArgs, ResultsVerb, ShowArgs};
 pub use series::{CheckArgs, ExportArgs, ImportArgs, OnTree, RefreshArgs, SeriesArgs, SeriesVerb, VerifyArgs};
@@ -84,6 +87,10 @@ pub enum Command {
     Results(ResultsArgs),
     /// Measure a kernel tree again at each save
     Watch(Box<WatchArgs>),
+    /// A shell in a kernel, on the host's own files, by virtme-ng
+    Shell(ShellArgs),
+    /// Start a guest paused, for gdb
+    Debug(DebugArgs),
     /// What the boots of a run wrote: console and QEMU's own words
     Logs(LogsArgs),
     /// Show a run as a page in the browser
@@ -123,6 +130,14 @@ pub struct TestArgs {
     /// Let `patched` have only the first N patches of the series, e.g. those before the RFCs
     #[arg(long, value_name = "N", requires = "target")]
     pub series_upto: Option<usize>,
+
+    /// What boots the kernels; the verdicts are the same
+    #[arg(long, value_name = "RUNNER", value_enum, default_value_t = Runner::Own)]
+    pub runner: Runner,
+
+    /// This vng for --runner vng [default: that of PATH, or of pipx]
+    #[arg(long, value_name = "PROGRAM")]
+    pub vng: Option<std::path::PathBuf>,
 
     /// How it is measured and told.
     #[command(flatten)]

@@ -43,6 +43,8 @@ fn run(cli: Cli) -> Result<u8, Error> {
         Command::Report(args) => cmd::report::run(&args, &checkout),
         Command::Results(args) => cmd::results::run(&args, &checkout),
         Command::Watch(args) => cmd::watch::run(&args, &checkout),
+        Command::Shell(args) => cmd::shell::run(&args, &checkout),
+        Command::Debug(args) => cmd::debug::run(&args, &checkout),
         Command::Logs(args) => cmd::logs::run(&args, &checkout),
         Command::Open(args) => cmd::open::run(&args, &checkout),
         Command::Du(args) => cmd::du::run(&args, &checkout),

@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, ValueEnum};
 use clap_complete::Shell;
 
-use super::MeasureArgs;
+use super::{BootArgs, MeasureArgs};
 use crate::manners::{ColorChoice, Level, Manners};
 
 /// What every command takes, before its name or behind it.
@@ -38,6 +38,74 @@ impl Everywhere {
         Manners { level, color: self.color }
     }
 }
+
+/// What boots the kernels of a test.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Runner {
+    /// QEMU, from an initramfs of our own
+    #[default]
+    Own,
+    /// virtme-ng, on a copy-on-write view of the host's files
+    Vng,
+}
+
+/// One kernel, for a person.
+#[derive(Debug, Args)]
+pub struct KernelArgs {
+    /// A folder of patches/ [default: v6.1, or none with --linux]
+    pub target: Option<String>,
+
+    /// Take the kernel from here instead of the package archive; as in `test`
+    #[arg(long, value_name = "PATH[@REV]")]
+    pub linux: Option<String>,
+
+    /// Which side of the target [default: patched]
+    #[arg(long, value_name = "SIDE", requires = "target")]
+    pub side: Option<String>,
+}
+
+/// `cargo xtask shell`.
+#[derive(Debug, Args)]
+#[command(after_long_help = SHELL_RULES)]
+pub struct ShellArgs {
+    /// Which kernel.
+    #[command(flatten)]
+    pub kernel: KernelArgs,
+
+    /// This vng [default: that of PATH, or of pipx]
+    #[arg(long, value_name = "PROGRAM")]
+    pub vng: Option<PathBuf>,
+
+    /// How it boots, and how that is told.
+    #[command(flatten)]
+    pub boot: BootArgs,
+}
+
+const SHELL_RULES: &str = "\
+Root's shell in that kernel, by virtme-ng, whose files are the host's: what is written there goes away with the guest. The
+selftests' program is named at the start. Needs a terminal, and virtme-ng (`pipx install virtme-ng`).";
+
+/// `cargo xtask debug`.
+#[derive(Debug, Args)]
+#[command(after_long_help = DEBUG_RULES)]
+pub struct DebugArgs {
+    /// Which kernel.
+    #[command(flatten)]
+    pub kernel: KernelArgs,
+
+    /// What the guest will measure; as in `test`
+    #[arg(long, value_name = "GLOB", default_value = "anon.sync.read@1")]
+    pub cell: Vec<String>,
+
+    /// How it boots, and how that is told.
+    #[command(flatten)]
+    pub boot: BootArgs,
+}
+
+const DEBUG_RULES: &str = "\
+Builds the kernel with debug information and the kernel's own gdb commands, starts a guest that is paused before its first
+instruction, and prints the command that looks at it. Nothing in the guest or here has a deadline. Use `hbreak`: where the
+kernel is not in memory yet, an ordinary breakpoint cannot be written. Ctrl-C here, or `kill` in gdb, ends the guest.";
 
 /// `cargo xtask watch`.
 #[derive(Debug, Args)]

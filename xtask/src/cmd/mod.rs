@@ -5,8 +5,10 @@ pub mod bench;
 pub mod bisect;
 pub mod clean;
 pub mod completions;
+pub mod debug;
 pub mod doctor;
 pub mod du;
+mod hand;
 pub mod judge;
 mod lab;
 pub mod logs;
@@ -18,6 +20,7 @@ pub mod report;
 mod rerun;
 pub mod results;
 pub mod series;
+pub mod shell;
 pub mod test;
 pub mod watch;
 

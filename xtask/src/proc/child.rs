@@ -113,6 +113,14 @@ impl Child {
         Ok(status)
     }
 
+    /// Kills what an ended leader has left of its group.
+    pub fn sweep(&self) {
+        match killpg(self.group, Signal::SIGKILL) {
+            // Mostly ESRCH: nothing is left.
+            Ok(()) | Err(_) => {}
+        }
+    }
+
     /// Sleeps for a moment that grows from 1 to 50 ms: short commands are not
     /// delayed, long ones cost nothing.
     pub(super) fn nap(&mut self) {

@@ -43,7 +43,8 @@ pub fn in_path(program: &str) -> Option<PathBuf> {
     in_this_path(program, &std::env::var_os("PATH").unwrap_or_default())
 }
 
-fn in_this_path(program: &str, path: &OsString) -> Option<PathBuf> {
+/// The same in a `PATH` of the caller's.
+pub(crate) fn in_this_path(program: &str, path: &OsString) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt as _;
     let runs =
         |file: &PathBuf| file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0);
