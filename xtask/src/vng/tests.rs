@@ -3,7 +3,6 @@
 
 #![expect(clippy::unwrap_used, reason = "what a helper cannot do ends its test")]
 
-use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
 use selftests::plan::{Plan, select};
@@ -17,8 +16,11 @@ use crate::progress::Progress;
 fn fake(dir: &Path, version: &str, script: &str) -> PathBuf {
     let path = dir.join("vng");
     let text = format!("#!/bin/sh\nif [ \"$1\" = --version ]; then {version}; exit; fi\n{script}\n");
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // Another process writes it: a descriptor of ours, inherited by what another test
+    // starts at this moment, would make the script "busy" (ETXTBSY).
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", r#"printf '%s' "$2" > "$1" && chmod 755 "$1""#, "sh"]).arg(&path).arg(text);
+    assert!(shell.status().unwrap().success());
     path
 }
 
