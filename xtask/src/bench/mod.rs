@@ -17,6 +17,7 @@ pub mod report;
 mod runs;
 pub mod scratch;
 mod steps;
+mod vng;
 mod warm;
 
 use std::path::Path;
@@ -83,6 +84,7 @@ pub fn measure(ask: &Ask, checkout: &Path, progress: &Progress) -> Result<Report
 
     let again = warm::again(&bench)?;
     let boot = warm::boot(&bench)?;
+    let over = vng::boot(&bench)?;
     let fork = Fork::new(&bench)?;
     let edit = warm::edit(&bench, &fork)?;
     let steps = steps::rows(&bench, &fork)?;
@@ -90,7 +92,7 @@ pub fn measure(ask: &Ask, checkout: &Path, progress: &Progress) -> Result<Report
 
     let mut rows = vec![cold];
     rows.extend(again);
-    rows.extend([edit, boot]);
+    rows.extend([edit, boot, over]);
     rows.extend(steps);
     let version = first.info.targets.first().map(|target| target.version.clone()).unwrap_or_default();
     Ok(Report { target: target.name.clone(), version, accel: first.info.accel, host: Host::this(), rows })

@@ -16,17 +16,24 @@ use crate::qemu::{self, Boot};
 /// The guest's own programs are the host's: more than PID 1 and its cells need.
 const MORE_MIB: u32 = 512;
 
-/// What is the same for a shell and for a test.
-fn common(vng: &Vng, boot: &Boot<'_>) -> anyhow::Result<Vec<String>> {
-    let text = |path: &Path| -> anyhow::Result<String> {
-        let text = path.to_str().with_context(|| format!("the path {} is not UTF-8", path.display()))?;
-        Ok(text.to_owned())
-    };
-    // A vng of a virtual environment calls its sisters by their names.
+/// `PATH=…` for a vng of a virtual environment, which calls its sisters by their names.
+///
+/// # Errors
+/// A path is not UTF-8.
+pub fn path(vng: &Vng) -> anyhow::Result<String> {
     let real = std::fs::canonicalize(&vng.program).unwrap_or_else(|_| vng.program.clone());
     let dirs = [vng.program.parent(), real.parent()].into_iter().flatten().map(text).collect::<Result<Vec<_>, _>>()?;
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut argv = vec!["env".to_owned(), format!("PATH={}:{path}", dirs.join(":")), text(&vng.program)?];
+    Ok(format!("PATH={}:{}", dirs.join(":"), std::env::var("PATH").unwrap_or_default()))
+}
+
+fn text(path: &Path) -> anyhow::Result<String> {
+    let text = path.to_str().with_context(|| format!("the path {} is not UTF-8", path.display()))?;
+    Ok(text.to_owned())
+}
+
+/// What is the same for a shell and for a test.
+fn common(vng: &Vng, boot: &Boot<'_>) -> anyhow::Result<Vec<String>> {
+    let mut argv = vec!["env".to_owned(), path(vng)?, text(&vng.program)?];
     let memory = format!("{}M", boot.memory_mib + MORE_MIB);
     let cpus = if boot.stress { "3" } else { "2" };
     argv.extend(["--run", &text(boot.kernel)?, "--user", "root", "--cwd", "/", "--cpus", cpus].map(str::to_owned));

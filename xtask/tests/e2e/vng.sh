@@ -21,7 +21,7 @@ for runner in own vng; do
     more=(--runner "$runner")
     if [ "$runner" = vng ]; then more+=(--vng "$vng"); fi
     status=0
-    $xtask test v6.1 --cell 'anon.*' --trials 5 --yes --json "${more[@]}" >"$work/$runner.json" 2>"$work/$runner.err" || status=$?
+    $xtask test v6.1 --cell 'anon.*' --trials 5 --hold 400 --yes --json "${more[@]}" >"$work/$runner.json" 2>"$work/$runner.err" || status=$?
     [ "$status" = 0 ] || fail "--runner $runner: exit code $status; see $work/$runner.err"
     states "$work/$runner.json" >"$work/$runner.states"
     echo "ok: --runner $runner: $(wc -l <"$work/$runner.states") states"
