@@ -34,9 +34,19 @@ complete -F _cargo_xtask -o bashdefault -o default cargo
 "#;
 
 /// Cargo's own zsh completion calls a function of this name for a subcommand that it
-/// does not know.
+/// does not know. Where it is not installed, `cargo` has none that could.
 const ZSH: &str = r#"
 _cargo-xtask() { _xtask "$@" }
+_cargo_xtask() {
+    if [[ $words[2] == xtask ]] && (( CURRENT > 2 )); then
+        shift words
+        (( CURRENT-- ))
+        _xtask "$@"
+    else
+        compadd xtask
+    fi
+}
+(( $+_comps[cargo] )) || compdef _cargo_xtask cargo
 "#;
 
 const FISH: &str = r#"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `logs` and `open`.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use predicates::prelude::*;
@@ -57,8 +56,11 @@ fn a_page_is_written_shown_and_named() {
     let home = tempfile::tempdir().unwrap();
     let run = record(home.path());
     let (browser, seen) = (home.path().join("browser"), home.path().join("seen"));
-    write(&browser, format!("#!/bin/sh\necho \"$1\" > {}\n", seen.display()).as_bytes());
-    std::fs::set_permissions(&browser, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // Written by another process: a descriptor of ours would make it "busy" (ETXTBSY).
+    let script = format!("#!/bin/sh\necho \"$1\" > {}\n", seen.display());
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", r#"printf '%s' "$2" > "$1" && chmod 755 "$1""#, "sh"]).arg(&browser).arg(script);
+    assert!(shell.status().unwrap().success());
     let page = run.join("report.html");
     let named = format!("{}\n", page.display());
     xtask(home.path(), &["open"]).env("BROWSER", &browser).assert().success().stdout(named.clone());
