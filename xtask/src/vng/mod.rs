@@ -80,7 +80,7 @@ pub fn find(places: &Places) -> Result<Vng, Error> {
             Some(named) => format!("--vng: there is no program {}", named.display()),
             None => "virtme-ng is not installed: neither PATH nor pipx's folder has vng".to_owned(),
         };
-        return Err(Error::Infra(anyhow!("{looked}; `{MEND}` brings it, or leave out --runner vng")));
+        return Err(Error::Infra(anyhow!("{looked}; `{MEND}` brings it; only `shell` and `--runner vng` need it")));
     };
     let program = std::path::absolute(&program).with_context(|| format!("cannot resolve {}", program.display()))?;
     let cmd = Cmd::new(&program).arg("--version").env("LC_ALL", "C").deadline(DEADLINE);

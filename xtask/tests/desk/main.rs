@@ -7,6 +7,7 @@ mod house;
 mod manners;
 mod record;
 mod shell;
+mod vng;
 
 use std::path::Path;
 

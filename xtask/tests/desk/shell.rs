@@ -41,7 +41,10 @@ fn bash_completes_behind_cargo_and_leaves_cargo_its_own() {
 #[test]
 fn the_other_shells_are_handed_over_to_and_no_more_are_offered() {
     let home = tempfile::tempdir().unwrap();
-    xtask(home.path(), &["completions", "zsh"]).assert().success().stdout(contains("_cargo-xtask()").and(contains("compdef _cargo_xtask cargo")));
+    xtask(home.path(), &["completions", "zsh"])
+        .assert()
+        .success()
+        .stdout(contains("_cargo-xtask()").and(contains("compdef _cargo_xtask cargo")));
     xtask(home.path(), &["completions", "fish"]).assert().success().stdout(contains("complete -c cargo"));
     xtask(home.path(), &["completions", "elvish"]).assert().code(2).stdout("").stderr(contains("bash, zsh and fish"));
 }
