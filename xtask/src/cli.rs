@@ -302,6 +302,10 @@ pub struct BenchArgs {
           value_parser = clap::value_parser!(u32).range(1..=100))]
     pub cold: Option<u32>,
 
+    /// Measure only this row, by its key in --json, e.g. boot-over-vng; may be given often
+    #[arg(long, value_name = "KEY")]
+    pub row: Vec<String>,
+
     /// Print the figures as one JSON object on standard output, and nothing else there
     #[arg(long)]
     pub json: bool,

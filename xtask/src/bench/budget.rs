@@ -74,6 +74,24 @@ pub const SWITCH_PATCHED: Budget =
 pub const SWITCH_BASELINE: Budget =
     Budget { key: "switch-baseline", what: "source switched, patched to baseline", unit: Unit::Seconds, limit: None };
 
+/// What has no budget, and explains the rest.
+pub const STEPS: [&Budget; 5] = [&INITRAMFS, &SIDE_NEW, &SIDE_KNOWN, &SWITCH_PATCHED, &SWITCH_BASELINE];
+
+/// Every row.
+pub const ALL: [&Budget; 11] = [
+    &COLD,
+    &AGAIN,
+    &OWN_SHARE,
+    &EDIT,
+    &BOOT,
+    &BOOT_VNG,
+    &INITRAMFS,
+    &SIDE_NEW,
+    &SIDE_KNOWN,
+    &SWITCH_PATCHED,
+    &SWITCH_BASELINE,
+];
+
 /// How samples lie, in their own unit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
