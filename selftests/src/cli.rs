@@ -15,7 +15,7 @@ use selftests::plan::{HOLD_MS, Plan, Stress, TRIALS, select};
 use crate::ktap::Ktap;
 use crate::subject::Threads;
 use crate::wire::Channel;
-use crate::{conductor, leftovers, nbd, probes, roles, stress, subject, supervise};
+use crate::{conductor, init, leftovers, nbd, probes, roles, stress, subject, supervise};
 
 /// Sees who waits for mmap_lock while a KVM guest's fault waits for IO.
 ///
@@ -58,6 +58,9 @@ enum Inner {
     /// Measure a plan, given as JSON, and write frames to standard output
     #[command(hide = true)]
     Run { plan: String },
+    /// Measure the plan in this file, and send frames through the port that they have: for a guest whose PID 1 is another
+    #[command(hide = true)]
+    Guest { plan: std::path::PathBuf },
     /// One process of a measurement, with the descriptors it inherits
     #[command(hide = true)]
     Role { role: RoleName, descriptors: Vec<RawFd> },
@@ -77,6 +80,7 @@ impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self.inner {
             Some(Inner::Run { ref plan }) => run_plan(plan),
+            Some(Inner::Guest { ref plan }) => guest(plan),
             Some(Inner::Role { role, ref descriptors }) => run_role(role, descriptors),
             None if self.list => list(self.verbose),
             None => self.on_host(),
@@ -110,6 +114,14 @@ fn run_plan(json: &str) -> anyhow::Result<ExitCode> {
     let plan: Plan = serde_json::from_str(json).context("the argument of `run` is no plan")?;
     let code = conductor::run(&plan, &mut std::io::stdout())?;
     Ok(ExitCode::from(code))
+}
+
+fn guest(plan: &std::path::Path) -> anyhow::Result<ExitCode> {
+    nix::sys::prctl::set_child_subreaper(true).context("prctl(PR_SET_CHILD_SUBREAPER)")?;
+    let lock = leftovers::lock()?;
+    init::report(plan, Vec::new())?;
+    drop(lock);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run_role(role: RoleName, descriptors: &[RawFd]) -> anyhow::Result<ExitCode> {

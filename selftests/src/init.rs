@@ -22,7 +22,7 @@ use crate::supervise::{Sink, supervise};
 /// Runs the boot and powers off.
 pub(crate) fn main() -> ! {
     // The end of PID 1 is a kernel panic, which would be taken for the kernel's own.
-    match std::panic::catch_unwind(|| boot(mounts::mount_all())) {
+    match std::panic::catch_unwind(|| report(Path::new(PLAN_PATH), mounts::mount_all())) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => eprintln!("selftests: {error:#}"),
         Err(_) => eprintln!("selftests: PID 1 panicked, which is a defect of the test"),
@@ -38,23 +38,27 @@ pub(crate) fn main() -> ! {
     }
 }
 
-fn boot(complaints: Vec<String>) -> anyhow::Result<()> {
+/// Measures the plan in this file, and tells it through the port.
+///
+/// # Errors
+/// There is no port, or it takes no more.
+pub(crate) fn report(plan: &Path, complaints: Vec<String>) -> anyhow::Result<()> {
     let mut port = Port::open(Path::new("/sys/class/virtio-ports"))?;
     port.frame(hello())?;
     for text in complaints {
         port.frame(Frame::Note { text })?;
     }
     // A run that fails is told before the end, and the end is told in any case.
-    if let Err(error) = measure(&mut port) {
+    if let Err(error) = measure(plan, &mut port) {
         port.frame(Frame::Note { text: format!("{error:#}") })?;
     }
     let frames = port.sent;
     port.frame(Frame::Bye { frames })
 }
 
-fn measure(port: &mut Port) -> anyhow::Result<()> {
-    let json = fs::read(PLAN_PATH).with_context(|| format!("reading {PLAN_PATH}"))?;
-    let plan: Plan = serde_json::from_slice(&json).with_context(|| format!("{PLAN_PATH} is no plan"))?;
+fn measure(file: &Path, port: &mut Port) -> anyhow::Result<()> {
+    let json = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let plan: Plan = serde_json::from_slice(&json).with_context(|| format!("{} is no plan", file.display()))?;
     port.frame(Frame::Plan { cells: plan.cells.clone() })?;
     supervise(&plan, port)
 }

@@ -5,6 +5,7 @@
 //! with them; one file a subcommand in `cmd` does.
 
 mod bisect;
+mod desk;
 mod nightly;
 mod report;
 mod review;
@@ -17,6 +18,10 @@ use crate::accel::AccelChoice;
 use crate::variant::Variant;
 
 pub use bisect::{BisectArgs, Find, ProbeName};
+pub use desk::{
+    CleanArgs, CompletionsArgs, DebugArgs, DuArgs, Everywhere, KernelArgs, LogsArgs, ManArgs, OpenArgs, Runner,
+    ShellArgs, WatchArgs,
+};
 pub use nightly::NightlyArgs;
 pub use report::{DiffArgs, Format, ListArgs, MergeArgs, ReportArgs, RerunArgs, ResultsArgs, ResultsVerb, ShowArgs};
 pub use review::ReviewArgs;
@@ -36,6 +41,10 @@ pub const DEFAULT_TARGET: &str = "v6.1";
     arg_required_else_help = true
 )]
 pub struct Cli {
+    /// How it is told, whatever is done.
+    #[command(flatten)]
+    pub everywhere: Everywhere,
+
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -80,6 +89,24 @@ pub enum Command {
     Report(ReportArgs),
     /// What is stored: list runs, show one, compare two
     Results(ResultsArgs),
+    /// Measure a kernel tree again at each save
+    Watch(Box<WatchArgs>),
+    /// A shell in a kernel, on the host's own files, by virtme-ng
+    Shell(ShellArgs),
+    /// Start a guest paused, for gdb
+    Debug(DebugArgs),
+    /// What the boots of a run wrote: console and QEMU's own words
+    Logs(LogsArgs),
+    /// Show a run as a page in the browser
+    Open(OpenArgs),
+    /// What lies on the disk, and how much it takes
+    Du(DuArgs),
+    /// Remove builds, sources or runs that nothing depends on
+    Clean(CleanArgs),
+    /// Write what completes command lines in bash, zsh or fish
+    Completions(CompletionsArgs),
+    /// Write the manual page
+    Man(ManArgs),
 }
 
 /// `cargo xtask test`.
@@ -108,6 +135,14 @@ pub struct TestArgs {
     #[arg(long, value_name = "N", requires = "target")]
     pub series_upto: Option<usize>,
 
+    /// What boots the kernels; the verdicts are the same
+    #[arg(long, value_name = "RUNNER", value_enum, default_value_t = Runner::Own)]
+    pub runner: Runner,
+
+    /// This vng for --runner vng [default: that of PATH, or of pipx]
+    #[arg(long, value_name = "PROGRAM")]
+    pub vng: Option<std::path::PathBuf>,
+
     /// How it is measured and told.
     #[command(flatten)]
     pub measure: MeasureArgs,
@@ -129,7 +164,7 @@ pub struct MeasureArgs {
     #[arg(long, value_name = "GLOB")]
     pub cell: Vec<String>,
 
-    /// Trials of each cell [default: 20; 5 with --config debug]
+    /// Trials of each cell [default: 10; 5 with --config debug]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub trials: Option<u32>,
 
@@ -270,6 +305,10 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1",
           value_parser = clap::value_parser!(u32).range(1..=100))]
     pub cold: Option<u32>,
+
+    /// Measure only this row, by its key in --json, e.g. boot-over-vng; may be given often
+    #[arg(long, value_name = "KEY")]
+    pub row: Vec<String>,
 
     /// Print the figures as one JSON object on standard output, and nothing else there
     #[arg(long)]

@@ -158,6 +158,11 @@ impl Merged {
         Ok(merged)
     }
 
+    /// Lets these demands replace what was demanded of the same symbols.
+    pub fn replace(&mut self, demands: impl IntoIterator<Item = Wanted>) {
+        self.wanted.extend(demands.into_iter().map(|wanted| (wanted.symbol.clone(), wanted)));
+    }
+
     /// Every demand, by symbol.
     pub fn iter(&self) -> impl Iterator<Item = &Wanted> {
         self.wanted.values()

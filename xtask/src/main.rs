@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use xtask::cli::{Cli, Command};
 use xtask::error::Error;
-use xtask::{cmd, interrupt};
+use xtask::{cmd, interrupt, manners};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    manners::set(cli.everywhere.manners());
     let result = interrupt::install().map_err(|error| Error::Infra(error.into())).and_then(|()| unpanicked(cli));
     match result {
         Ok(code) => ExitCode::from(code),
@@ -42,6 +43,15 @@ fn run(cli: Cli) -> Result<u8, Error> {
         Command::Judge(args) => cmd::judge::run(&args, &checkout),
         Command::Report(args) => cmd::report::run(&args, &checkout),
         Command::Results(args) => cmd::results::run(&args, &checkout),
+        Command::Watch(args) => cmd::watch::run(&args, &checkout),
+        Command::Shell(args) => cmd::shell::run(&args, &checkout),
+        Command::Debug(args) => cmd::debug::run(&args, &checkout),
+        Command::Logs(args) => cmd::logs::run(&args, &checkout),
+        Command::Open(args) => cmd::open::run(&args, &checkout),
+        Command::Du(args) => cmd::du::run(&args, &checkout),
+        Command::Clean(args) => cmd::clean::run(&args, &checkout),
+        Command::Completions(args) => cmd::completions::run(&args),
+        Command::Man(args) => cmd::man::run(&args),
     }
 }
 

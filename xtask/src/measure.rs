@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::accel::Accel;
 use crate::boot;
 use crate::cache::{Cache, Work};
+use crate::dress::Dress;
 use crate::error::Error;
 use crate::initramfs;
 use crate::judge;
@@ -33,6 +34,7 @@ use crate::target::Target;
 use crate::transcript::Transcript;
 use crate::variant::Variant;
 use crate::verdict::Verdict;
+use crate::vng::{self, Vng};
 use crate::worktree;
 
 pub use request::{pinned, request};
@@ -61,6 +63,10 @@ pub struct Lab {
     pub info: RunInfo,
     /// What the record says that this run repeats.
     pub repeats: Option<RunInfo>,
+    /// What the kernels have besides what is measured.
+    pub dress: Dress,
+    /// What boots them, if not we ourselves.
+    pub vng: Option<Vng>,
 }
 
 /// A kernel to measure.
@@ -90,6 +96,8 @@ struct Built {
     commit: Oid,
     patchset: String,
     kernel: Kernel,
+    place: Place,
+    spec: BuildSpec,
 }
 
 /// Measures one kernel. An error that stands for a verdict becomes this kernel's
@@ -150,6 +158,36 @@ pub fn build_only(
     let work = lab.cache.work(&key(request), &lab.progress)?;
     let base = source::obtain(&work, &lab.cache, request, &lab.progress)?;
     build(lab, target, &work, &base, side, &side.patches(target, upto)?).map(|built| built.kernel)
+}
+
+/// A kernel that is ready to boot, with its work area, which is ours until this is dropped.
+pub struct Ready {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Where it was built.
+    pub place: Place,
+    /// What it was built with.
+    pub spec: BuildSpec,
+    /// The tree's version.
+    pub version: String,
+    _work: Work,
+}
+
+/// Builds one side, to be booted by hand.
+///
+/// # Errors
+/// As [`Error`] lists.
+pub fn ready(lab: &Lab, target: Option<&Target>, request: &Request, side: &Side) -> Result<Ready, Error> {
+    let work = lab.cache.work(&key(request), &lab.progress)?;
+    let base = source::obtain(&work, &lab.cache, request, &lab.progress)?;
+    let borrowed = match target {
+        Some(_) => None,
+        None => Some(Target::nearest(&lab.checkout.join("patches"), &base.version)?),
+    };
+    let target = target.or(borrowed.as_ref()).context("no target lends its configuration")?;
+    let built = build(lab, target, &work, &base, side, &side.patches(target, None)?)?;
+    let Built { kernel, place, spec, .. } = built;
+    Ok(Ready { kernel, place, spec, version: base.version, _work: work })
 }
 
 impl Lab {
@@ -270,8 +308,14 @@ fn build(
     let patches = series::load(patches)?;
     let commit = series::commit_side(&repository, base.commit, &patches)?;
     let tree = repository.find_commit(commit).and_then(|commit| commit.tree()).context("a commit has no tree")?.id();
-    let place = Place { src: work.src(), build: work.build(lab.variant), kernels: work.kernels(), logs: work.logs() };
-    let spec = spec(&lab.checkout, target, lab.variant);
+    let place = Place {
+        src: work.src(),
+        build: lab.dress.build(work, lab.variant),
+        kernels: work.kernels(),
+        logs: work.logs(),
+    };
+    let over = lab.dress.fragment().map(|name| lab.checkout.join("kconfigs").join(format!("{name}.config")));
+    let spec = BuildSpec { over: over.into_iter().collect(), ..spec(&lab.checkout, target, lab.variant) };
     let put = || {
         let phase = lab.progress.phase(format!("{} {}: source", base.version, side.name()));
         let switched = worktree::switch(&repository, &work.src(), commit)?;
@@ -279,7 +323,7 @@ fn build(
         Ok(())
     };
     let kernel = kbuild::build(&place, &spec, side.name(), &tree.to_string(), put, &lab.progress)?;
-    Ok(Built { side: side.clone(), commit, patchset: series::digest(&patches), kernel })
+    Ok(Built { side: side.clone(), commit, patchset: series::digest(&patches), kernel, place, spec })
 }
 
 /// What decides how a target's kernels are built in this variant.
@@ -290,6 +334,7 @@ pub(crate) fn spec(checkout: &Path, target: &Target, variant: Variant) -> BuildS
     BuildSpec {
         base: target.config.base.as_str().to_owned(),
         fragments: names.map(fragment).collect(),
+        over: Vec::new(),
         absent: target.config.absent.clone().into_iter().chain(lacks).collect(),
         make_args: target.make.args.clone(),
     }
@@ -308,7 +353,10 @@ fn boot(lab: &Lab, subject: &Subject<'_>, built: &Built) -> Result<SideOutcome, 
         plan: &lab.plan,
         append: &lab.append,
     };
-    let transcript = boot::boot(&order, &dir, &lab.progress)?;
+    let transcript = match &lab.vng {
+        Some(vng) => vng::boot(vng, &order, &lab.init, &dir, &lab.progress)?,
+        None => boot::boot(&order, &dir, &lab.progress)?,
+    };
     lab.run.transcript(subject.name(), side, &transcript)?;
     same_kernel(&transcript, &built.kernel)?;
     let tolerate = subject.target.map_or(&[][..], |target| &target.tolerate);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::manners::{self, Level};
 use crate::text::plain;
 
 /// Where progress goes.
@@ -18,10 +19,13 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Bars if standard error is a terminal, else plain lines; `quiet` says nothing.
+    /// Bars if standard error is a terminal, else plain lines; `quiet`, the command's or
+    /// the process's, says nothing.
     #[must_use]
     pub fn new(quiet: bool) -> Self {
-        Self { terminal: console::user_attended_stderr(), quiet }
+        // A bar and the commands between would write over each other.
+        let bars = console::user_attended_stderr() && manners::level() != Level::Verbose;
+        Self { terminal: bars, quiet: quiet || manners::level() == Level::Quiet }
     }
 
     /// For tests.

@@ -194,13 +194,20 @@ pub fn canary_args(kind: Kind, rom: &Path) -> Vec<std::ffi::OsString> {
 /// The machine without anything on it. `-no-reboot`: a guest that resets is at
 /// its end; nothing may hide a crash by starting over.
 fn machine(kind: Kind, memory_mib: u32, cpus: u32) -> Vec<String> {
+    let args = ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-M", "q35"];
+    let (memory, cpus) = (memory_mib.to_string(), cpus.to_string());
+    let more = ["-smp", &cpus, "-m", &memory];
+    args.into_iter().chain(cpu_and_accel(kind)).chain(more).map(str::to_owned).collect()
+}
+
+/// The options that choose accelerator and CPU model.
+#[must_use]
+pub(crate) fn cpu_and_accel(kind: Kind) -> [&'static str; 4] {
     let (accel, cpu) = match kind {
         Kind::Tcg => ("tcg,thread=multi", TCG_CPU),
         Kind::Kvm => ("kvm", KVM_CPU),
     };
-    let args = ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-M", "q35", "-accel", accel];
-    let (memory, cpus) = (memory_mib.to_string(), cpus.to_string());
-    args.into_iter().chain(["-cpu", cpu, "-smp", &cpus, "-m", &memory]).map(str::to_owned).collect()
+    ["-accel", accel, "-cpu", cpu]
 }
 
 /// Major and minor version of a bzImage, from its first 64 KiB; `None` if it is none.

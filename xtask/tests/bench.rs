@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use git2::{Oid, Repository, Signature, Time};
+use xtask::bench::Ask;
 use xtask::bench::budget::{self, Budget, Row};
 use xtask::bench::edit::{self, FILE};
 use xtask::bench::report::Report;
@@ -168,4 +169,20 @@ fn a_scratch_folder_goes_with_its_guard_and_takes_a_killed_ones_along() {
     assert!(inner.path().starts_with(&path));
     drop((inner, scratch));
     assert!(!path.exists() && dir.path().join("bench/lock").exists());
+}
+
+#[test]
+fn only_the_rows_that_are_asked_for_are_measured() {
+    let ask = |rows: &[&str]| Ask {
+        target: "v6.1".to_owned(),
+        runs: 1,
+        cold: None,
+        rows: rows.iter().map(|&row| row.to_owned()).collect(),
+    };
+    assert!(ask(&[]).wants(&[&budget::EDIT]) && ask(&[]).wants(&budget::STEPS));
+    let one = ask(&["boot-over-vng"]);
+    assert!(one.wants(&[&budget::BOOT_VNG]) && !one.wants(&[&budget::BOOT]) && !one.wants(&budget::STEPS));
+    let error = xtask::bench::measure(&ask(&["boot-over-qemu"]), Path::new("/nowhere"), &Progress::silent());
+    let error = error.err().map(|error| (error.exit_code(), error.to_string()));
+    assert!(error.as_ref().is_some_and(|(code, text)| *code == 4 && text.contains("boot, boot-over-vng")), "{error:?}");
 }

@@ -241,7 +241,7 @@ fn deadlines_grow_with_patience_and_leave_room_for_the_kernels_own_reports() {
     let plan = Plan::of(catalogue());
     let (fast, slow) = (Deadlines::new(1.0, &plan), Deadlines::new(4.0, &plan));
     assert_eq!((fast.hello, slow.hello), (Duration::from_secs(8), Duration::from_secs(32)));
-    assert_eq!((fast.frame, slow.frame), (Duration::from_secs(45), Duration::from_secs(180)));
+    assert_eq!((fast.frame, slow.frame), (Duration::from_secs(40), Duration::from_secs(160)));
     assert!(fast.first_printk < fast.hello && fast.hello < fast.total);
     // khungtaskd, the soft lockup detector and RCU need 20 s; PID 1 gives up a cell
     // after 20 s and has cleaned up after 30.

@@ -28,11 +28,12 @@ impl Fake {
         let host =
             Host { path: path("bin").into(), cache: path("not/there/yet"), meminfo: path("meminfo"), kvm: path("kvm") };
         let fake = Self { folder, host };
-        for program in ["ld", "flex", "bison", "bc", "gzip", "apt-get", "dpkg-deb", "ccache", "rustc"] {
+        for program in ["ld", "flex", "bison", "bc", "gzip", "apt-get", "dpkg-deb", "ccache", "rustc", "gdb"] {
             fake.program(program, "");
         }
         fake.program("gcc", GCC);
         fake.program("make", "echo GNU Make 4.3");
+        fake.program("vng", "echo virtme-ng 1.42");
         fake.program("qemu-system-x86_64", "echo 'QEMU emulator version 7.2.22 (Debian)'");
         fake
     }
@@ -65,6 +66,16 @@ impl Fake {
         let bad = findings.iter().filter(|finding| finding.state != State::Ok && finding.name != "disk space");
         bad.map(|finding| finding.name).collect()
     }
+}
+
+#[test]
+fn virtme_ng_comes_from_pipx_and_is_not_demanded() {
+    let fake = Fake::new();
+    fake.lacks("vng");
+    let finding = fake.finding("virtme-ng");
+    assert_eq!((finding.state, finding.mend.as_str()), (State::Optional, "pipx install virtme-ng"));
+    fake.program("vng", "echo virtme-ng 1.9");
+    assert!(fake.finding("virtme-ng").found.contains("older than 1.42"));
 }
 
 #[test]

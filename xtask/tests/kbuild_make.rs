@@ -56,6 +56,7 @@ impl Work {
         let spec = BuildSpec {
             base: "tinyconfig".to_owned(),
             fragments: vec![path("f.config")],
+            over: Vec::new(),
             absent: BTreeMap::new(),
             make_args: Vec::new(),
         };

@@ -50,6 +50,14 @@ pub const EDIT: Budget =
 /// A boot without the measurement.
 pub const BOOT: Budget =
     Budget { key: "boot", what: "QEMU's start to first frame", unit: Unit::Seconds, limit: Some(2.5) };
+/// A boot without a measurement, start to end, over virtme-ng's.
+pub const BOOT_VNG: Budget = Budget {
+    key: "boot-over-vng",
+    what: "boot to a command and back, over virtme-ng",
+    unit: Unit::Ratio,
+    // 2.5 times faster.
+    limit: Some(0.4),
+};
 /// Writing the archive that a boot needs.
 pub const INITRAMFS: Budget =
     Budget { key: "initramfs", what: "initramfs assembled", unit: Unit::Seconds, limit: None };
@@ -65,6 +73,24 @@ pub const SWITCH_PATCHED: Budget =
 /// And back.
 pub const SWITCH_BASELINE: Budget =
     Budget { key: "switch-baseline", what: "source switched, patched to baseline", unit: Unit::Seconds, limit: None };
+
+/// What has no budget, and explains the rest.
+pub const STEPS: [&Budget; 5] = [&INITRAMFS, &SIDE_NEW, &SIDE_KNOWN, &SWITCH_PATCHED, &SWITCH_BASELINE];
+
+/// Every row.
+pub const ALL: [&Budget; 11] = [
+    &COLD,
+    &AGAIN,
+    &OWN_SHARE,
+    &EDIT,
+    &BOOT,
+    &BOOT_VNG,
+    &INITRAMFS,
+    &SIDE_NEW,
+    &SIDE_KNOWN,
+    &SWITCH_PATCHED,
+    &SWITCH_BASELINE,
+];
 
 /// How samples lie, in their own unit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

@@ -17,6 +17,7 @@ pub mod report;
 mod runs;
 pub mod scratch;
 mod steps;
+mod vng;
 mod warm;
 
 use std::path::Path;
@@ -31,6 +32,7 @@ use crate::progress::Progress;
 use crate::side::Side;
 use crate::store::{Host, RunInfo};
 use crate::target::Target;
+use budget::{Budget, Row};
 use report::Report;
 use runs::Runner;
 use scratch::Scratch;
@@ -45,6 +47,24 @@ pub struct Ask {
     pub runs: u32,
     /// Samples of the cold row; `None` leaves it out.
     pub cold: Option<u32>,
+    /// Keys of the rows that are measured; none for all.
+    pub rows: Vec<String>,
+}
+
+impl Ask {
+    /// Is any of these rows to be measured?
+    #[must_use]
+    pub fn wants(&self, rows: &[&Budget]) -> bool {
+        self.rows.is_empty() || rows.iter().any(|row| self.rows.iter().any(|key| key == row.key))
+    }
+
+    /// An error for a key that no row has.
+    fn check(&self) -> Result<(), Error> {
+        let unknown = self.rows.iter().find(|key| budget::ALL.iter().all(|row| row.key != key.as_str()));
+        let Some(unknown) = unknown else { return Ok(()) };
+        let keys: Vec<&str> = budget::ALL.iter().map(|row| row.key).collect();
+        Err(Error::NothingSelected(anyhow!("no row is named {unknown:?}; there are {}", keys.join(", "))))
+    }
 }
 
 /// What all rows need.
@@ -67,6 +87,7 @@ struct Bench<'a> {
 /// The target cannot be tested at all, another bench is running, or we are
 /// interrupted. A row that fails for itself is in the report.
 pub fn measure(ask: &Ask, checkout: &Path, progress: &Progress) -> Result<Report, Error> {
+    ask.check()?;
     let target = Target::load(&checkout.join("patches"), &ask.target)?;
     let key = measure::key(&measure::request(Some(&target), None)?);
     let cache = Cache::open()?;
@@ -81,19 +102,35 @@ pub fn measure(ask: &Ask, checkout: &Path, progress: &Progress) -> Result<Report
     let runs = ask.runs;
     let bench = Bench { runner, cache: &cache, scratch: &scratch, progress, target: &target, key, base, runs };
 
-    let again = warm::again(&bench)?;
-    let boot = warm::boot(&bench)?;
-    let fork = Fork::new(&bench)?;
-    let edit = warm::edit(&bench, &fork)?;
-    let steps = steps::rows(&bench, &fork)?;
-    let cold = cold::row(&bench, ask.cold)?;
-
-    let mut rows = vec![cold];
-    rows.extend(again);
-    rows.extend([edit, boot]);
-    rows.extend(steps);
+    let rows = rows(&bench, ask)?;
     let version = first.info.targets.first().map(|target| target.version.clone()).unwrap_or_default();
     Ok(Report { target: target.name.clone(), version, accel: first.info.accel, host: Host::this(), rows })
+}
+
+/// The rows that are asked for, in the order in which they are shown.
+fn rows(bench: &Bench<'_>, ask: &Ask) -> Result<Vec<Row>, Error> {
+    use budget::{AGAIN, BOOT, BOOT_VNG, COLD, EDIT, OWN_SHARE};
+    let [mut again, mut boots, mut edit, mut steps, mut cold] = [const { Vec::new() }; 5];
+    if ask.wants(&[&AGAIN, &OWN_SHARE]) {
+        again.extend(warm::again(bench)?);
+    }
+    if ask.wants(&[&BOOT]) {
+        boots.push(warm::boot(bench)?);
+    }
+    if ask.wants(&[&BOOT_VNG]) {
+        boots.push(vng::boot(bench)?);
+    }
+    let fork = Fork::new(bench)?;
+    if ask.wants(&[&EDIT]) {
+        edit.push(warm::edit(bench, &fork)?);
+    }
+    if ask.wants(&budget::STEPS) {
+        steps = steps::rows(bench, &fork)?;
+    }
+    if ask.wants(&[&COLD]) {
+        cold.push(cold::row(bench, ask.cold)?);
+    }
+    Ok([cold, again, edit, boots, steps].concat())
 }
 
 /// The commit that the sides are made of: below the baseline's, which has one

@@ -125,6 +125,27 @@ pub struct Order<'a> {
     pub append: &'a [String],
 }
 
+impl Order<'_> {
+    /// What the machine is made of.
+    pub(crate) fn with_boot<T>(&self, make: impl FnOnce(&qemu::Boot<'_>) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let &Order { kernel, initramfs, accel, memory_mib, plan, append: extra } = self;
+        let version = kernel_version(kernel)?;
+        let (stress, patience) = (plan.stress.is_some(), self.patience());
+        let tsc_khz = clock::tsc_khz();
+        make(&qemu::Boot { accel, kernel, version, tsc_khz, memory_mib, stress, patience, initramfs, extra })
+    }
+
+    /// How long its phases may take.
+    pub(crate) fn deadlines(&self) -> Deadlines {
+        Deadlines::new(self.patience(), self.plan)
+    }
+
+    /// The plan's patience knows the kernel, the accelerator's only the CPU.
+    fn patience(&self) -> f64 {
+        self.accel.patience().max(self.plan.patience)
+    }
+}
+
 /// Boots a kernel and supervises it to its end. `dir` exists and gets the record:
 /// `argv.json` and `replay.sh` before the start, then `console.raw`, `frames.bin`,
 /// `frames.jsonl`, `qemu.stderr`, and after a time-out `registers.txt`.
@@ -133,16 +154,9 @@ pub struct Order<'a> {
 /// The record cannot be written, QEMU is not there, or we are interrupted; QEMU is
 /// dead then. Whatever happens in the machine is a transcript, not an error.
 pub fn boot(order: &Order<'_>, dir: &Path, progress: &Progress) -> Result<Transcript, Error> {
-    let &Order { kernel, initramfs, accel, memory_mib, plan, append } = order;
-    let version = kernel_version(kernel)?;
-    let tsc_khz = clock::tsc_khz();
-    // The plan's patience knows the kernel, the accelerator's only the CPU.
-    let patience = accel.patience().max(plan.patience);
-    let (stress, extra) = (plan.stress.is_some(), append);
-    let argv =
-        qemu::argv(&qemu::Boot { accel, kernel, version, tsc_khz, memory_mib, stress, patience, initramfs, extra })?;
-    let deadlines = Deadlines::new(patience, plan);
-    supervise(&Machine { argv, dir: dir.to_owned(), deadlines }, plan.cells.len(), progress)
+    let argv = order.with_boot(qemu::argv)?;
+    let machine = Machine { argv, dir: dir.to_owned(), deadlines: order.deadlines() };
+    supervise(&machine, order.plan.cells.len(), progress)
 }
 
 /// The image's version, or `None` if it is no bzImage, which is QEMU's to refuse.
@@ -211,6 +225,8 @@ impl Life<'_> {
             let status = self.child.try_wait()?;
             self.read()?;
             if let Some(status) = status {
+                // A wrapper may end before the QEMU that it has started.
+                self.child.sweep();
                 return self.ended(status);
             }
             if let Some(since) = self.seen.hopeless {

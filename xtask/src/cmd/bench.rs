@@ -20,7 +20,7 @@ use crate::verdict::Verdict;
 /// # Errors
 /// The target cannot be tested at all, or we are interrupted.
 pub fn run(args: &BenchArgs, checkout: &Path) -> Result<u8, Error> {
-    let ask = Ask { target: args.target.clone(), runs: args.runs, cold: args.cold };
+    let ask = Ask { target: args.target.clone(), runs: args.runs, cold: args.cold, rows: args.row.clone() };
     let report = bench::measure(&ask, checkout, &Progress::new(args.quiet))?;
     if args.json {
         println!("{}", report.json().context("cannot serialise the report")?);

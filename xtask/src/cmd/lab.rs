@@ -14,6 +14,7 @@ use crate::accel::{self, Accel};
 use crate::cache::Cache;
 use crate::cli::MeasureArgs;
 use crate::doctor::{self, Host};
+use crate::dress::Dress;
 use crate::error::Error;
 use crate::guest;
 use crate::measure::Lab;
@@ -116,5 +117,7 @@ pub(super) fn open(args: &MeasureArgs, checkout: &Path, record: Record<'_>) -> R
         run,
         info,
         repeats,
+        dress: Dress::Plain,
+        vng: None,
     })
 }

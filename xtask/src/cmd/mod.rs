@@ -3,17 +3,27 @@
 
 pub mod bench;
 pub mod bisect;
+pub mod clean;
+pub mod completions;
+pub mod debug;
 pub mod doctor;
+pub mod du;
+mod hand;
 pub mod judge;
 mod lab;
+pub mod logs;
+pub mod man;
 pub mod matrix;
 pub mod nightly;
+pub mod open;
 pub mod report;
 mod rerun;
 pub mod results;
 pub mod review;
 pub mod series;
+pub mod shell;
 pub mod test;
+pub mod watch;
 
 use anyhow::Context;
 
@@ -31,6 +41,18 @@ fn print(outcome: &Outcome, json: bool) -> Result<(), Error> {
         print!("{}", table::render(outcome, Look::of_stdout()));
     }
     Ok(())
+}
+
+/// Writes to standard output; who stops reading it, as `head` does, has had enough.
+fn write_out(bytes: &[u8]) -> Result<(), Error> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output").map_err(Error::from)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Ends the record.

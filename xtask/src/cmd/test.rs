@@ -9,7 +9,8 @@ use std::path::Path;
 
 use super::lab::{self, Record};
 use super::{finish, print};
-use crate::cli::TestArgs;
+use crate::cli::{Runner, TestArgs};
+use crate::dress::Dress;
 use crate::error::Error;
 use crate::judge;
 use crate::measure::{self, Subject};
@@ -17,6 +18,7 @@ use crate::outcome::Outcome;
 use crate::side::Side;
 use crate::source::LinuxArg;
 use crate::target::Target;
+use crate::vng::{self, Places};
 
 /// Runs it; the exit code is the outcome's.
 ///
@@ -49,7 +51,17 @@ pub(super) fn measure(args: &TestArgs, checkout: &Path, record: Record<'_>) -> R
     let request = measure::request(target.as_ref(), linux.as_ref())?;
     let sides = sides(args, target.as_ref())?;
 
+    // Before anything is built.
+    let vng = match args.runner {
+        Runner::Own => None,
+        Runner::Vng => Some(vng::find(&Places::here(args.vng.as_deref()))?),
+    };
+
     let mut lab = lab::open(&args.measure, checkout, record)?;
+    if let Some(vng) = vng {
+        lab.info.runner = Some(vng.version.clone());
+        (lab.dress, lab.vng) = (Dress::Vng, Some(vng));
+    }
     let subject = Subject { target: target.as_ref(), request, sides, upto: args.series_upto };
     let measured = match measure::kernel(&mut lab, &subject) {
         // What makes no sense was not run: it leaves no record.

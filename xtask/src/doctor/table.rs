@@ -117,6 +117,16 @@ pub const REQUIREMENTS: &[Requirement] = &[
         "what was compiled before, for another side or step, costs a quarter of the time",
     ),
     Requirement {
+        name: "virtme-ng",
+        need: Need::May,
+        probe: Probe::Version("vng", &["--version"], crate::vng::OLDEST),
+        why: "`shell`, and `test --runner vng`",
+        package: None,
+        mend: crate::vng::MEND,
+        slow: true,
+    },
+    may("gdb", "gdb", Probe::Program("gdb"), "looks at the guest of `debug`"),
+    Requirement {
         name: "/dev/kvm",
         need: Need::May,
         probe: Probe::Kvm,

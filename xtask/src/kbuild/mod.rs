@@ -56,6 +56,8 @@ pub struct BuildSpec {
     pub base: String,
     /// Kconfig fragments.
     pub fragments: Vec<PathBuf>,
+    /// Fragments whose demands replace those.
+    pub over: Vec<PathBuf>,
     /// Symbols of the fragments that this kernel does not have, each with the reason.
     pub absent: BTreeMap<String, String>,
     /// Further arguments of every make, e.g. `KCFLAGS=-std=gnu89`, `CC=gcc-11`.
@@ -95,13 +97,17 @@ struct Inputs<'a> {
 
 impl<'a> Inputs<'a> {
     fn read(spec: &'a BuildSpec) -> Result<Self, Error> {
-        let mut fragments = Vec::new();
-        for file in &spec.fragments {
+        let read = |file: &PathBuf| -> Result<Vec<kconfig::Wanted>, Error> {
             let text = fs::read_to_string(file)
                 .with_context(|| format!("cannot read the Kconfig fragment {}", file.display()))?;
-            fragments.push(kconfig::parse(file, &text).map_err(|error| Error::Usage(error.into()))?);
+            kconfig::parse(file, &text).map_err(|error| Error::Usage(error.into()))
+        };
+        let fragments = spec.fragments.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let mut wanted =
+            Merged::new(fragments.iter().map(Vec::as_slice)).map_err(|error| Error::Usage(error.into()))?;
+        for file in &spec.over {
+            wanted.replace(read(file)?);
         }
-        let wanted = Merged::new(fragments.iter().map(Vec::as_slice)).map_err(|error| Error::Usage(error.into()))?;
         let compiler = make::compiler_version(&spec.make_args)?;
         Ok(Self { spec, wanted, compiler })
     }

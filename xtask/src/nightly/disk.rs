@@ -30,7 +30,7 @@ use crate::verdict::Verdict;
 const GOING: &str = ".pruned-";
 
 /// An empty folder is not worth a word.
-const WORTH: u64 = 64 << 10;
+pub(crate) const WORTH: u64 = 64 << 10;
 
 /// Something that may go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +81,7 @@ pub fn prune(
 }
 
 /// The lock of the item, or the fact that it needs none; `None` if another has it.
-fn locked(item: &Item) -> Result<Option<Option<Lock>>, Error> {
+pub(crate) fn locked(item: &Item) -> Result<Option<Option<Lock>>, Error> {
     let Some((path, used)) = &item.lock else { return Ok(Some(None)) };
     match Lock::acquire_within(path, &item.what, Duration::ZERO, &Progress::silent()) {
         Ok(lock) => {
@@ -114,7 +114,7 @@ pub fn used(dir: &Path) -> Result<u64, Error> {
 }
 
 /// The build folders and source trees of the cache, the longest unused first.
-fn builds(cache: &Cache) -> Result<Vec<Item>, Error> {
+pub(crate) fn builds(cache: &Cache) -> Result<Vec<Item>, Error> {
     let work = cache.root.join("work");
     let mut items: Vec<(SystemTime, Item)> = Vec::new();
     for area in folders(&work)? {
@@ -143,7 +143,7 @@ fn builds(cache: &Cache) -> Result<Vec<Item>, Error> {
 }
 
 /// The runs that may go, oldest first.
-fn old_runs(checkout: &Path, night: Option<&str>) -> Result<Vec<Item>, Error> {
+pub(crate) fn old_runs(checkout: &Path, night: Option<&str>) -> Result<Vec<Item>, Error> {
     let history = store::everything(checkout)?;
     let mut items = Vec::new();
     for id in old(&history, night, jiff::Timestamp::now()) {
@@ -176,19 +176,21 @@ fn last_good(history: &[Stored]) -> BTreeSet<&str> {
 }
 
 /// Removes what a kill left of an earlier pruning.
-fn sweep(cache: &Cache, results: &Path) -> anyhow::Result<()> {
-    let places = folders(&cache.root.join("work"))?.into_iter().chain([results.join("runs")]);
+pub(crate) fn sweep(cache: &Cache, results: &Path) -> anyhow::Result<()> {
+    let places =
+        folders(&cache.root.join("work"))?.into_iter().chain([cache.root.join("sources"), results.join("runs")]);
     for place in places {
-        for dir in folders(&place)? {
-            if dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with(GOING)) {
-                std::fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+        let Ok(entries) = std::fs::read_dir(&place) else { continue };
+        for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(GOING)) {
+                away(&path)?;
             }
         }
     }
     Ok(())
 }
 
-fn folders(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn folders(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if !dir.exists() {
         return Ok(Vec::new());
     }
@@ -197,9 +199,16 @@ fn folders(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(entries.filter_map(Result::ok).map(|entry| entry.path()).filter(real).collect())
 }
 
-fn remove(dir: &Path) -> anyhow::Result<()> {
+pub(crate) fn remove(dir: &Path) -> anyhow::Result<()> {
     let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let going = dir.with_file_name(format!("{GOING}{name}"));
     std::fs::rename(dir, &going).with_context(|| format!("cannot rename {}", dir.display()))?;
-    std::fs::remove_dir_all(&going).with_context(|| format!("cannot remove {}", going.display()))
+    away(&going)
+}
+
+/// A folder with all that is in it, or a file.
+fn away(path: &Path) -> anyhow::Result<()> {
+    let is_dir = path.symlink_metadata().is_ok_and(|data| data.is_dir());
+    let removed = if is_dir { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    removed.with_context(|| format!("cannot remove {}", path.display()))
 }

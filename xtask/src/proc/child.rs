@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 
 use super::Cmd;
 use super::output::Output;
+use crate::manners::{self, Level};
 
 /// A running process group; dropped alive, it is killed.
 #[derive(Debug)]
@@ -34,6 +35,9 @@ impl Child {
     /// # Errors
     /// The program is missing or cannot be executed, or the log cannot be opened.
     pub fn start(cmd: &Cmd) -> anyhow::Result<Self> {
+        if manners::level() == Level::Verbose {
+            eprintln!("$ {cmd}");
+        }
         let (stdout, stderr) = match &cmd.log {
             Some(log) => (Output::append(log)?, Output::temporary()?),
             None => (Output::temporary()?, Output::temporary()?),
@@ -107,6 +111,14 @@ impl Child {
         let status = self.handle.wait().context("waitpid failed")?.status;
         self.status = Some(status);
         Ok(status)
+    }
+
+    /// Kills what an ended leader has left of its group.
+    pub fn sweep(&self) {
+        match killpg(self.group, Signal::SIGKILL) {
+            // Mostly ESRCH: nothing is left.
+            Ok(()) | Err(_) => {}
+        }
     }
 
     /// Sleeps for a moment that grows from 1 to 50 ms: short commands are not

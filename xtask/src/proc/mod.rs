@@ -8,6 +8,8 @@
 //! Must not: know what is run.
 
 mod child;
+mod foreground;
+mod leave;
 mod output;
 
 use std::ffi::{OsStr, OsString};
@@ -20,6 +22,8 @@ use anyhow::anyhow;
 use nix::sys::signal::Signal;
 
 pub use child::Child;
+pub(crate) use leave::in_this_path;
+pub use leave::{in_path, leave};
 
 use crate::error::Error;
 use crate::interrupt;

@@ -21,6 +21,7 @@ pub mod review;
 mod rows;
 mod stress;
 pub mod table;
+pub mod watch;
 
 use crate::outcome::{CellOutcome, CellState, SideOutcome};
 use crate::store::Evidence;

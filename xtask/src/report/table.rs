@@ -16,6 +16,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Tab
 
 use super::holders::{self, Holder};
 use super::{measured, place_of_wait};
+use crate::manners;
 use crate::outcome::{CellOutcome, CellState, Outcome, SideOutcome, TargetOutcome};
 use crate::verdict::Verdict;
 
@@ -35,21 +36,15 @@ impl Look {
     /// For files, pipes and tests.
     pub const PLAIN: Self = Self { color: false, width: None };
 
-    /// What standard output can show. `NO_COLOR` with any value that is not empty
-    /// turns colours off.
+    /// What standard output can show, and the user wants there.
     #[must_use]
     pub fn of_stdout() -> Self {
-        if !console::user_attended() {
-            return Self::PLAIN;
-        }
-        let forbidden = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self {
-            color: !forbidden && console::colors_enabled(),
-            width: console::Term::stdout().size_checked().map(|(_, columns)| columns),
-        }
+        let attended = console::user_attended();
+        let width = attended.then(|| console::Term::stdout().size_checked().map(|(_, columns)| columns)).flatten();
+        Self { color: manners::colored(attended && console::colors_enabled()), width }
     }
 
-    fn paint(self, text: &str, verdict: Verdict) -> String {
+    pub(crate) fn paint(self, text: &str, verdict: Verdict) -> String {
         let style = match verdict {
             Verdict::Pass => console::Style::new().green(),
             Verdict::Inconclusive => console::Style::new().yellow(),

@@ -41,6 +41,9 @@ pub struct RunInfo {
     pub host: Host,
     /// `tcg` or `kvm`.
     pub accel: String,
+    /// What booted the kernels, e.g. `virtme-ng 1.42`; `None` for ourselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner: Option<String>,
     /// What the kernels were built for.
     #[serde(default, skip_serializing_if = "Variant::is_default")]
     pub variant: Variant,
@@ -134,6 +137,7 @@ impl RunInfo {
             selftests: None,
             host: Host::this(),
             accel: accel.to_owned(),
+            runner: None,
             variant,
             plan: plan.clone(),
             targets: Vec::new(),

@@ -9,6 +9,7 @@ use selftests::plan::{Plan, select};
 use tempfile::TempDir;
 use xtask::accel::{Accel, Kind};
 use xtask::cache::Cache;
+use xtask::dress::Dress;
 use xtask::error::Error;
 use xtask::judge;
 use xtask::matrix::{self, Choice};
@@ -69,6 +70,8 @@ pub(crate) fn lab(checkout: &Path, cache: &Path, run: RunDir, info: RunInfo) -> 
         run,
         info,
         repeats: None,
+        dress: Dress::Plain,
+        vng: None,
     }
 }
 

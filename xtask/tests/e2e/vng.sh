@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# `test --runner vng` gives the verdicts of `test`, and `shell` is a shell: a command is
+# typed, its answer read. With vng absent, too old or failing that is said.
+#
+#   vng.sh WORK [VNG]
+#
+# Needs virtme-ng and tmux. Takes two kernel builds, two incremental ones, five boots.
+set -euo pipefail
+
+work=$(realpath -m "$1") vng=${2:-$(command -v vng)}
+cd "$(realpath "$(dirname "$0")")/../../.."
+xtask=${XTASK:-cargo xtask}
+mkdir -p "$work"
+fail() { echo "FAIL: $*"; exit 1; }
+guests() { pgrep -f 'qemu-system-x86_64.*virtme' | sort || true; }
+before=$(guests)
+
+states() { grep -o '"cell":"[^"]*","window":[0-9]*,"probe":"[^"]*","state":"[^"]*"' "$1"; }
+for runner in own vng; do
+    more=(--runner "$runner")
+    if [ "$runner" = vng ]; then more+=(--vng "$vng"); fi
+    status=0
+    $xtask test v6.1 --cell 'anon.*' --trials 5 --hold 400 --yes --json "${more[@]}" >"$work/$runner.json" 2>"$work/$runner.err" || status=$?
+    [ "$status" = 0 ] || fail "--runner $runner: exit code $status; see $work/$runner.err"
+    states "$work/$runner.json" >"$work/$runner.states"
+    echo "ok: --runner $runner: $(wc -l <"$work/$runner.states") states"
+done
+[ "$(wc -l <"$work/own.states")" -gt 10 ] || fail "too few states"
+diff "$work/own.states" "$work/vng.states" || fail "the verdicts differ"
+
+fake() { printf '#!/bin/sh\n%s\n' "$1" >"$work/vng"; chmod 755 "$work/vng"; }
+said() {
+    status=0
+    $xtask test v6.1 --cell 'anon.sync.read@1' --trials 1 --yes --runner vng --vng "$work/vng" >"$work/out" 2>&1 || status=$?
+    [ "$status" = 110 ] || fail "exit code $status where 110 was due: $1"
+    grep -q "$1" "$work/out" || fail "not said: $1; see $work/out"
+    echo "ok: said: $1"
+}
+rm -f "$work/vng"; said 'pipx install virtme-ng'
+fake 'echo virtme-ng 1.9'; said 'the oldest that has been proved is'
+fake '[ "$1" = --version ] && echo virtme-ng 1.42 && exit; sleep 777 & echo no such device >&2; exit 1'
+said 'no such device'
+pgrep -f 'sleep 777' && fail "an orphan is left"
+
+tmux="tmux -L kvm-gup-io-e2e"
+$tmux kill-server 2>/dev/null || true
+$tmux new-session -d -x 160 -y 50 "$xtask shell v6.1 --vng $vng; echo SHELL ENDED \$?; sleep 60"
+trap '$tmux kill-server 2>/dev/null || true' EXIT
+screen() { $tmux capture-pane -p -S -200; }
+await() {
+    for _ in $(seq 600); do
+        if screen | grep -qE "$1"; then return; fi
+        sleep 0.5
+    done
+    screen; fail "never on the screen: $1"
+}
+await '`exit` ends it'
+await '^(root@|.*[#$] *$)'
+# The echo of what is typed does not have the sum.
+$tmux send-keys 'echo answer=$((6 * 7)) on $(uname -r) kvm=$(test -c /dev/kvm && echo yes)' Enter
+await 'answer=42 on 6\.1\.[0-9]+ kvm=yes'
+screen | grep 'answer=42'
+$tmux send-keys 'echo gone >/usr/kvm-gup-io-e2e && cat /usr/kvm-gup-io-e2e' Enter
+await '^gone'
+[ ! -e /usr/kvm-gup-io-e2e ] || fail "the guest wrote on the host"
+$tmux send-keys 'exit' Enter
+await 'SHELL ENDED 0'
+[ "$before" = "$(guests)" ] || fail "a guest is left"
+echo ok
