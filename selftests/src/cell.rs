@@ -47,9 +47,9 @@ impl Backing {
 
     /// The ways in which a page of it is waited for that differ from each other.
     fn paths(self) -> &'static [Path] {
-        use Path::{ApfHalt, Odirect, ProcessVm, Sync, User};
+        use Path::{ApfGuest, ApfHalt, Odirect, ProcessVm, Sync, User};
         match self {
-            Self::Anon | Self::Shmem => &[Sync, ApfHalt, User, ProcessVm, Odirect],
+            Self::Anon | Self::Shmem => &[Sync, ApfHalt, ApfGuest, User, ProcessVm, Odirect],
             // Below GUP its fault is the vCPU's; only an ordinary one has another lock.
             Self::ShmemWriteback | Self::PrivateFile => &[Sync, ApfHalt, User],
             // O_DIRECT to a mapping of the very device that is withheld would wait twice.
@@ -68,6 +68,9 @@ pub enum Path {
     /// A kworker waits (`async_pf_execute()`), the vCPU halts: irqchip and
     /// RFLAGS.IF = 1, but a guest that knows nothing of async page faults.
     ApfHalt,
+    /// A kworker waits, and the guest, which has enabled async page faults, is told and runs
+    /// another task meanwhile.
+    ApfGuest,
     /// An ordinary page fault of a thread of the process, without KVM: the reference.
     /// Since v6.4 it is tried under the lock of the VMA alone.
     User,
@@ -79,10 +82,16 @@ pub enum Path {
 }
 
 impl Path {
+    /// May a kworker wait in place of the vCPU?
+    #[must_use]
+    pub fn is_async(self) -> bool {
+        matches!(self, Self::ApfHalt | Self::ApfGuest)
+    }
+
     /// Does a guest make the access?
     #[must_use]
     pub fn has_guest(self) -> bool {
-        matches!(self, Self::Sync | Self::ApfHalt)
+        matches!(self, Self::Sync | Self::ApfHalt | Self::ApfGuest)
     }
 }
 
@@ -193,7 +202,7 @@ impl Cell {
 }
 
 /// The serde name of a unit variant: one spelling for JSON, names and messages.
-fn word<T: Serialize>(value: &T) -> String {
+pub(crate) fn word<T: Serialize>(value: &T) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,
         other => format!("{other:?}"),
@@ -264,7 +273,7 @@ mod tests {
         assert!(names.contains(&"anon.sync.read@1".to_owned()));
         assert!(names.contains(&"shmem.apf-halt.write@8".to_owned()));
         assert!(names.contains(&"file-random.sync.read@1".to_owned()));
-        assert_eq!(names.len(), 70);
+        assert_eq!(names.len(), 78);
     }
 
     #[test]

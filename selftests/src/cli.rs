@@ -9,13 +9,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand, ValueEnum};
+use selftests::behaviour::behaviours;
 use selftests::cell::{Access, Backing, Cell, Control, Path, Situation, catalogue};
-use selftests::plan::{HOLD_MS, Plan, Stress, TRIALS, select};
+use selftests::plan::{HOLD_MS, Plan, Selection, Stress, TRIALS, select};
 
 use crate::ktap::Ktap;
 use crate::subject::Threads;
 use crate::wire::Channel;
-use crate::{conductor, init, leftovers, nbd, probes, roles, stress, subject, supervise};
+use crate::{conductor, init, leftovers, nbd, probes, roles, storm, stress, subject, supervise};
 
 /// Sees who waits for mmap_lock while a KVM guest's fault waits for IO.
 ///
@@ -24,18 +25,24 @@ use crate::{conductor, init, leftovers, nbd, probes, roles, stress, subject, sup
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Cli {
-    /// List the cells instead of measuring them
+    /// List the cells and behaviours instead of measuring them
     #[arg(long)]
     list: bool,
-    /// With --list: say what each cell is
+    /// With --list: say what each is
     #[arg(long, short, requires = "list")]
     verbose: bool,
-    /// Measure only the cells that match one of these globs; the controls always run
+    /// Measure only the cells and behaviours that match one of these globs; the controls always run
     #[arg(long, value_name = "GLOB", num_args = 1..)]
     filter: Vec<String>,
     /// Trials of each cell
     #[arg(long, default_value_t = TRIALS, value_parser = clap::value_parser!(u32).range(1..))]
     trials: u32,
+    /// Make all trials of each cell so often, each time in a new process
+    #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
+    /// Which pages are accessed, and what is in them, is decided by this number
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    seed: u64,
     /// How long a probe must wait for the lock to count as held, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = HOLD_MS, value_parser = clap::value_parser!(u32).range(1..))]
     hold: u32,
@@ -73,6 +80,7 @@ enum RoleName {
     Reader,
     Accessor,
     Stress,
+    Storm,
 }
 
 impl Cli {
@@ -91,13 +99,15 @@ impl Cli {
         if !self.patience.is_finite() || self.patience <= 0.0 {
             bail!("--patience {}: must be a number above 0", self.patience);
         }
-        let cells = select(&self.filter)?;
+        let Selection { cells, behaviours } = select(&self.filter)?;
         let stress = (self.stress > 0).then_some(Stress { seconds: self.stress, seed: self.stress_seed });
-        let (trials, hold_ms, patience) = (self.trials, self.hold, self.patience);
-        let plan = Plan { trials, hold_ms, patience, stress, ..Plan::of(cells) };
+        let (seed, hold_ms, patience) = (self.seed, self.hold, self.patience);
+        let plan =
+            Plan { behaviours, seed, hold_ms, patience, stress, ..Plan::of(cells) }.of_trials(self.trials, self.repeat);
         // Without root nothing is changed, so there is nothing to lock or to take back.
         let lock = nix::unistd::geteuid().is_root().then(leftovers::lock).transpose()?;
-        let mut ktap = Ktap::begin(std::io::stdout(), plan.cells.len() + usize::from(stress.is_some()))?;
+        let mut ktap =
+            Ktap::begin(std::io::stdout(), plan.cells.len() + plan.behaviours.len() + usize::from(stress.is_some()))?;
         supervise::catch_interrupts()?;
         nix::sys::prctl::set_child_subreaper(true).context("prctl(PR_SET_CHILD_SUBREAPER)")?;
         supervise::supervise(&plan, &mut ktap)?;
@@ -128,7 +138,7 @@ fn run_role(role: RoleName, descriptors: &[RawFd]) -> anyhow::Result<ExitCode> {
     roles::die_with_parent()?;
     let count = match role {
         RoleName::Reader | RoleName::Accessor => 1,
-        RoleName::Nbd | RoleName::Stress => 2,
+        RoleName::Nbd | RoleName::Stress | RoleName::Storm => 2,
         RoleName::Subject => 6,
     };
     let mut fds = roles::inherited(descriptors, count)?.into_iter();
@@ -140,14 +150,17 @@ fn run_role(role: RoleName, descriptors: &[RawFd]) -> anyhow::Result<ExitCode> {
         RoleName::Reader => probes::reader(&control)?,
         RoleName::Accessor => probes::accessor(&control)?,
         RoleName::Stress => stress::serve(&control, &next()?)?,
+        RoleName::Storm => storm::serve(&control, &next()?)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn list(verbose: bool) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
-    for cell in catalogue() {
-        let line = if verbose { format!("{:26}  {}", cell.to_string(), describe(cell)) } else { cell.to_string() };
+    let cells = catalogue().into_iter().map(|cell| (cell.to_string(), describe(cell)));
+    let behaviours = behaviours().into_iter().map(|behaviour| (behaviour.to_string(), behaviour.sentence()));
+    for (name, sentence) in cells.chain(behaviours) {
+        let line = if verbose { format!("{name:26}  {sentence}") } else { name };
         writeln!(out, "{line}").context("writing the list")?;
     }
     Ok(ExitCode::SUCCESS)
@@ -179,6 +192,10 @@ fn describe(cell: Cell) -> String {
         Path::ApfHalt => {
             let halts = "the vCPU halts and a kworker waits, if the kernel lets it";
             ("a guest", verb("loads from", "stores to"), halts)
+        }
+        Path::ApfGuest => {
+            let told = "the guest is told and runs another task while a kworker waits, if the kernel lets it";
+            ("a guest in long mode", verb("loads from", "stores to"), told)
         }
         Path::User => ("a thread", verb("loads from", "stores to"), "no KVM: the ordinary fault to compare with"),
         Path::ProcessVm => {

@@ -47,10 +47,9 @@ impl Deadline {
         now() >= self.0
     }
 
-    /// What is left, in whole milliseconds rounded up, for `poll`; 0 once passed.
-    pub(crate) fn poll_ms(self) -> u16 {
-        let left = self.0.saturating_sub(now()).div_ceil(1_000_000);
-        u16::try_from(left).unwrap_or(u16::MAX)
+    /// What is left; nothing once passed.
+    pub(crate) fn left(self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(now()))
     }
 }
 
@@ -63,6 +62,6 @@ mod tests {
         assert!(Deadline::after(0, 5.0).passed());
         let deadline = Deadline::after(1000, 3.0);
         assert!(!deadline.passed());
-        assert!(deadline.poll_ms() > 2900);
+        assert!(deadline.left() > Duration::from_millis(2900));
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Measures the cells of a plan, one after the other, and does its stress.
+//! Measures the cells of a plan, one after the other, tries its behaviours, and does its
+//! stress or its storm.
 //!
 //! Owns: the order within a cell (probed process, does KVM run at all, proof of
 //! async page faults, trials, retries), how long a probed process is kept, and the
@@ -9,20 +10,23 @@
 use std::io::Write;
 
 use anyhow::Context;
+use selftests::behaviour::BehaviourEnd;
 use selftests::cell::{Access, Backing, Cell, Path, Probe, Situation};
 use selftests::plan::Plan;
-use selftests::protocol::{CellEnd, Envelope, Frame, Sample, encode};
+use selftests::protocol::{CellEnd, Envelope, Frame, Meanwhile, Sample, encode};
+use selftests::storms::StormEnd;
 use selftests::tally::StressEnd;
 
+use crate::behave;
 use crate::clock::{millis, now};
 use crate::failure::Failure;
 use crate::inject;
 use crate::rig::{Rig, Subject};
+use crate::storm::weather;
 use crate::stress::watch;
-use crate::subject::{Guest, Kind, Setup};
+use crate::subject::{Guest, Setup};
 use crate::swap;
 use crate::trial::Scene;
-use crate::wire::{Message, Op};
 
 /// A trial that was not made is tried again this often.
 const RETRIES: u32 = 3;
@@ -39,9 +43,18 @@ pub(crate) fn run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<u8> {
                 frame(out, Frame::Start { cell: *cell })?;
                 frame(out, Frame::Result { cell: *cell, outcome: failure.clone().end() })?;
             }
+            for behaviour in &plan.behaviours {
+                frame(out, Frame::BehaviourStart { behaviour: *behaviour })?;
+                let outcome = failure.clone().end_of_behaviour();
+                frame(out, Frame::BehaviourResult { behaviour: *behaviour, outcome })?;
+            }
             if let Some(stress) = plan.stress {
                 frame(out, Frame::StressStart { stress })?;
-                frame(out, Frame::StressResult { outcome: failure.end_of_stress() })?;
+                frame(out, Frame::StressResult { outcome: failure.clone().end_of_stress() })?;
+            }
+            if let Some(storm) = plan.storm {
+                frame(out, Frame::StormStart { storm })?;
+                frame(out, Frame::StormResult { outcome: failure.end_of_storm() })?;
             }
             return Ok(0);
         }
@@ -61,12 +74,32 @@ pub(crate) fn run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<u8> {
         }
     }
     drop(kept);
+    for &behaviour in &plan.behaviours {
+        frame(out, Frame::BehaviourStart { behaviour })?;
+        let outcome = behave::run(&mut rig, plan, behaviour, &mut |text| frame(out, Frame::Note { text }));
+        let outcome = outcome.unwrap_or_else(Failure::end_of_behaviour);
+        let broken = matches!(outcome, BehaviourEnd::Broken { .. });
+        frame(out, Frame::BehaviourResult { behaviour, outcome })?;
+        if broken {
+            return Ok(BROKEN);
+        }
+    }
     if let Some(stress) = plan.stress {
         frame(out, Frame::StressStart { stress })?;
         let outcome = watch::run(&mut rig, stress, &mut |note| frame(out, note));
         let outcome = outcome.unwrap_or_else(Failure::end_of_stress);
         let complete = matches!(outcome, StressEnd::Complete { .. });
         frame(out, Frame::StressResult { outcome })?;
+        if !complete {
+            return Ok(BROKEN);
+        }
+    }
+    if let Some(storm) = plan.storm {
+        frame(out, Frame::StormStart { storm })?;
+        let outcome = weather::run(&mut rig, storm, &mut |note| frame(out, note));
+        let outcome = outcome.unwrap_or_else(Failure::end_of_storm);
+        let complete = matches!(outcome, StormEnd::Complete { .. });
+        frame(out, Frame::StormResult { outcome })?;
         if !complete {
             return Ok(BROKEN);
         }
@@ -111,20 +144,27 @@ impl CellRun<'_> {
         let setup = match situation {
             Situation::Fault(_, Path::Sync, access) => Setup { guest: Guest::Sync, write: access == Access::Write },
             Situation::Fault(_, Path::ApfHalt, access) => Setup { guest: Guest::Async, write: access == Access::Write },
+            Situation::Fault(_, Path::ApfGuest, access) => {
+                Setup { guest: Guest::Paravirt, write: access == Access::Write }
+            }
             Situation::Fault(..) | Situation::Control(_) => Setup { guest: Guest::Without, write: false },
         };
-        let kept = match self.kept.take() {
+        let mut kept = match self.kept.take() {
             Some(kept) if kept.fits(setup) => kept,
             other => {
                 drop(other);
                 Proved { setup, subject: self.proved(situation, setup)? }
             }
         };
-        let subject = &kept.subject;
         swap::set_page_cluster(self.cell.window.max(1).ilog2())?;
         let ready = now();
         for trial in 0..self.plan.trials {
-            let sample = self.trial_with_retries(subject, situation, trial)?;
+            if self.plan.is_afresh(trial) {
+                drop(kept);
+                kept = Proved { setup, subject: self.proved(situation, setup)? };
+                swap::set_page_cluster(self.cell.window.max(1).ilog2())?;
+            }
+            let sample = self.trial_with_retries(&kept.subject, situation, trial)?;
             frame(self.out, Frame::Sample { cell: self.cell, sample })?;
         }
         let (start, trials) = (millis(ready - begun), millis(now() - ready));
@@ -139,50 +179,45 @@ impl CellRun<'_> {
     fn proved(&mut self, situation: Situation, setup: Setup) -> Result<Subject, Failure> {
         let subject = self.rig.kit.subject(setup)?;
         if setup.guest != Guest::Without {
-            self.first_run(&subject)?;
+            subject.first_run(&self.rig.kit)?;
         }
-        if let Situation::Fault(_, Path::ApfHalt, access) = situation {
-            self.prove_async(&subject, access)?;
+        if let Situation::Fault(_, path, access) = situation
+            && path.is_async()
+        {
+            self.prove_async(&subject, path, access)?;
         }
         Ok(subject)
-    }
-
-    /// One access without any swap: does KVM run a guest here at all?
-    fn first_run(&self, subject: &Subject) -> Result<(), Failure> {
-        let kit = &self.rig.kit;
-        subject.main.ask(&Message::new(Op::Map, &[Kind::Private as u64, 1]), kit.deadline(10_000))?;
-        subject.threads.vcpu.orders.send(&Message::new(Op::Go, &[0, 0]))?;
-        match subject.threads.vcpu.orders.next_until(kit.deadline(5000))? {
-            Some(Message { op: Op::Done, .. }) => Ok(()),
-            Some(answer) => Err(Failure::Skip(format!("KVM runs no guest here: {}", answer.text()))),
-            None => Err(Failure::Skip("KVM runs no guest here: KVM_RUN did not return in time".to_owned())),
-        }
     }
 
     /// Shows that this vCPU takes async page faults: a swapped-out private page
     /// with a readahead window of 8, which no kernel waits for in the first,
     /// polite pass. Without it, a vCPU that waits itself could be one that
     /// never had the choice.
-    fn prove_async(&mut self, subject: &Subject, access: Access) -> Result<(), Failure> {
+    fn prove_async(&mut self, subject: &Subject, path: Path, access: Access) -> Result<(), Failure> {
         swap::set_page_cluster(3)?;
-        let situation = Situation::Fault(Backing::Anon, Path::ApfHalt, access);
+        let situation = Situation::Fault(Backing::Anon, path, access);
         let mut last = String::new();
         for attempt in 0..=RETRIES {
-            let seed = seed(self.cell, u32::MAX, attempt);
+            let seed = seed(self.plan.seed, &self.cell.to_string(), u32::MAX, attempt);
             match self.scene(subject, situation, &[]).trial(0, seed) {
-                Ok(sample) if took_async(&sample) => return Ok(()),
-                Ok(sample) => last = format!("{} events, and {:?} waited", events(&sample), sample.waiter),
+                Ok(sample) if took_async(&sample) => match idle(situation, &sample) {
+                    None => return Ok(()),
+                    Some(reason) => last = reason,
+                },
+                Ok(sample) => {
+                    last = format!("never attempted: {} events, and {:?} waited", events(&sample), sample.waiter);
+                }
                 Err(Failure::Again(reason)) => last = reason,
                 Err(failure) => return Err(failure),
             }
         }
-        Err(Failure::Broken(format!("async page fault never attempted, although the vCPU may: {last}")))
+        Err(Failure::Broken(format!("no async page fault, although the vCPU may take one: {last}")))
     }
 
     fn trial_with_retries(&mut self, subject: &Subject, situation: Situation, trial: u32) -> Result<Sample, Failure> {
         let mut last = String::new();
         for attempt in 0..=RETRIES {
-            let seed = seed(self.cell, trial, attempt);
+            let seed = seed(self.plan.seed, &self.cell.to_string(), trial, attempt);
             let sample = self.scene(subject, situation, &self.plan.probes).trial(trial, seed);
             let reason = match sample {
                 Ok(sample) => match unsound(situation, &sample) {
@@ -231,19 +266,32 @@ fn unsound(situation: Situation, sample: &Sample) -> Option<String> {
         Path::Sync if sample.async_pf.is_some_and(|count| count > 0) => {
             Some(format!("{} async page faults on the sync path", events(sample)))
         }
-        Path::ApfHalt if !took_async(sample) && !held => {
+        Path::ApfHalt | Path::ApfGuest if !took_async(sample) && !held => {
             Some(format!("async page fault never attempted: {} events, {:?} waited", events(sample), sample.waiter))
         }
+        Path::ApfGuest if took_async(sample) => idle(situation, sample),
         _ => None,
     }
 }
 
-/// A number that differs for each cell, trial and attempt, and is the same in each run.
-fn seed(cell: Cell, trial: u32, attempt: u32) -> u64 {
+/// Why a guest that takes async page faults itself did not, if it did not.
+fn idle(situation: Situation, sample: &Sample) -> Option<String> {
+    let Situation::Fault(_, Path::ApfGuest, _) = situation else { return None };
+    let Some(meanwhile) = sample.meanwhile else {
+        return Some("nothing is known of the guest's other task".to_owned());
+    };
+    let Meanwhile { told, injected, progress } = meanwhile;
+    let was_told = told > 0 && injected != Some(0) && progress > 0;
+    (!was_told).then(|| format!("the guest was not told that its page is not present: {meanwhile:?}"))
+}
+
+/// A number that differs for each cell or behaviour, trial and attempt, and is the same in each run of
+/// one plan.
+pub(crate) fn seed(of: u64, name: &str, trial: u32, attempt: u32) -> u64 {
     // FNV-1a, then a finaliser that spreads the low bits upwards.
-    let text = format!("{cell} {trial} {attempt}");
+    let text = format!("{name} {trial} {attempt}");
     let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, hash);
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325 ^ of, hash);
     (hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
@@ -254,6 +302,7 @@ mod tests {
     use super::*;
 
     fn sample(async_pf: Option<u32>, waiter: &str, returned: bool) -> Sample {
+        let meanwhile = None;
         let probe =
             ProbeSample { probe: Probe::Writer, wait_ms: 1.0, returned_during_hold: returned, blocked_in: Vec::new() };
         Sample {
@@ -261,6 +310,7 @@ mod tests {
             hold_ms: 1.0,
             withheld_bytes: 4096,
             async_pf,
+            meanwhile,
             probes: vec![probe],
             waiter: vec![waiter.to_owned()],
         }
@@ -280,10 +330,28 @@ mod tests {
     }
 
     #[test]
+    fn a_guest_that_is_told_does_something_else() {
+        let fault = Situation::Fault(Backing::Anon, Path::ApfGuest, Access::Read);
+        let judge = |async_pf, told, injected, progress| {
+            let meanwhile = Some(Meanwhile { told, injected, progress });
+            unsound(fault, &Sample { meanwhile, ..sample(Some(async_pf), "async_pf_execute", true) }).is_none()
+        };
+        assert!(judge(1, 1, Some(1), 1000));
+        assert!(judge(1, 1, None, 1000));
+        assert!(!judge(1, 1, Some(1), 0), "it stood still");
+        assert!(!judge(1, 0, Some(1), 1000), "it was not told");
+        assert!(!judge(1, 1, Some(0), 1000), "KVM knows nothing of it");
+        assert!(!judge(0, 0, Some(0), 0), "that is the sync path");
+        assert!(unsound(fault, &sample(Some(1), "async_pf_execute", true)).is_some());
+        assert!(unsound(fault, &sample(Some(0), "swap_readpage", false)).is_none(), "it waited in the polite pass");
+    }
+
+    #[test]
     fn seeds_differ_and_repeat() {
-        let cell = selftests::cell::catalogue()[4];
-        assert_eq!(seed(cell, 1, 0), seed(cell, 1, 0));
-        let mut seen: Vec<_> = (0..20).map(|trial| (seed(cell, trial, 0) >> 20) % 48).collect();
+        let cell = "anon.sync.write@1";
+        assert_eq!(seed(7, cell, 1, 0), seed(7, cell, 1, 0));
+        assert_ne!(seed(7, cell, 1, 0), seed(8, cell, 1, 0));
+        let mut seen: Vec<_> = (0..20).map(|trial| (seed(0, cell, trial, 0) >> 20) % 48).collect();
         seen.sort_unstable();
         seen.dedup();
         assert!(seen.len() > 8, "trials access different pages");

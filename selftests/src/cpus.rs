@@ -15,7 +15,10 @@
 //! guest has nothing in that word to lose. Seen with v3.17, which loads the FPU's state
 //! most: in one of two stresses of four minutes.
 //!
-//! Owns: moving the calling thread. Must not: know what it does there.
+//! A guest that is never at rest must leave its CPU to whoever wants it, at once, or a probe
+//! waits for the CPU and seems to wait for a lock.
+//!
+//! Owns: where the calling thread runs, and before whom. Must not: know what it does there.
 
 use anyhow::Context;
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
@@ -37,6 +40,14 @@ pub(crate) fn off_the_first() -> anyhow::Result<()> {
         sched_setaffinity(SELF, &there).context("sched_setaffinity to all CPUs but the first")?;
     }
     Ok(())
+}
+
+/// Lets every other thread go before the calling one (SCHED_IDLE).
+pub(crate) fn last_of_all() -> anyhow::Result<()> {
+    let parameter = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameter lives during the call. musl's wrapper only says ENOSYS.
+    let done = unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_IDLE, &raw const parameter) };
+    nix::errno::Errno::result(done).map(drop).context("sched_setscheduler(SCHED_IDLE)")
 }
 
 fn go_to(cpu: usize) -> anyhow::Result<()> {

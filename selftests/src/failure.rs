@@ -4,7 +4,9 @@
 //! Owns: the three ways to fail. Must not: be used for what a kernel shows;
 //! a held lock is a result, not a failure.
 
+use selftests::behaviour::BehaviourEnd;
 use selftests::protocol::CellEnd;
+use selftests::storms::StormEnd;
 use selftests::tally::StressEnd;
 
 /// Why a cell or a trial of it was not measured; each has its reason.
@@ -27,11 +29,27 @@ impl Failure {
         }
     }
 
+    /// How a behaviour ends by it.
+    pub(crate) fn end_of_behaviour(self) -> BehaviourEnd {
+        match self {
+            Self::Skip(reason) => BehaviourEnd::Skipped { reason },
+            Self::Again(reason) | Self::Broken(reason) => BehaviourEnd::Broken { reason },
+        }
+    }
+
     /// How a stress ends by it.
     pub(crate) fn end_of_stress(self) -> StressEnd {
         match self {
             Self::Skip(reason) => StressEnd::Skipped { reason },
             Self::Again(reason) | Self::Broken(reason) => StressEnd::Broken { reason },
+        }
+    }
+
+    /// How a storm ends by it.
+    pub(crate) fn end_of_storm(self) -> StormEnd {
+        match self {
+            Self::Skip(reason) => StormEnd::Skipped { reason },
+            Self::Again(reason) | Self::Broken(reason) => StormEnd::Broken { reason },
         }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Faults that a test of the tests asks for, to see that they are noticed.
 //!
-//! Owns: the environment variable `KVM_GUP_IO_INJECT`, `WHAT:CELL`, which a
+//! Owns: the environment variable `KVM_GUP_IO_INJECT`, `WHAT:CELL` or `WHAT:BEHAVIOUR`, which a
 //! kernel's command line passes to PID 1 like any other `NAME=value`. Must not:
 //! do anything without it.
 //!
@@ -12,7 +12,7 @@
 //! | `hang` | it stops for ever while a read is withheld |
 //! | `blind` | the IO is withheld without any fault, as in `control.released` |
 //!
-//! In place of a cell `stress` may stand, for the stress of guest memory:
+//! In place of a cell `stress` may stand, for the stress of guest memory; `pattern` also for a storm:
 //!
 //! | `WHAT` | effect in the stress |
 //! |---|---|
@@ -28,19 +28,19 @@ use selftests::cell::{Cell, Control, Situation};
 
 const VARIABLE: &str = "KVM_GUP_IO_INJECT";
 
-/// What is asked for in `cell`, in the text of the variable.
-fn parse(text: &str, cell: Cell) -> Option<&str> {
+/// What is asked for in the cell or behaviour `place`, in the text of the variable.
+fn parse<'a>(text: &'a str, place: &str) -> Option<&'a str> {
     let (what, name) = text.split_once(':')?;
-    (name == cell.to_string()).then_some(what)
+    (name == place).then_some(what)
 }
 
-fn asked(cell: Cell) -> Option<String> {
-    parse(&std::env::var(VARIABLE).ok()?, cell).map(str::to_owned)
+fn asked(place: &str) -> Option<String> {
+    parse(&std::env::var(VARIABLE).ok()?, place).map(str::to_owned)
 }
 
 /// What is measured in `cell`: the cell's own situation, unless it is blinded.
 pub(crate) fn situation(cell: Cell) -> Situation {
-    match asked(cell).as_deref() {
+    match asked(&cell.to_string()).as_deref() {
         Some("blind") => Situation::Control(Control::Released),
         _ => cell.situation,
     }
@@ -52,8 +52,8 @@ pub(crate) fn in_stress(what: &str) -> bool {
 }
 
 /// Ends or stops this process if that is asked for.
-pub(crate) fn while_withheld(cell: Cell) {
-    match asked(cell).as_deref() {
+pub(crate) fn while_withheld(place: &str) {
+    match asked(place).as_deref() {
         Some("kill") => {
             if let Err(error) = raise(Signal::SIGKILL) {
                 eprintln!("selftests: raise(SIGKILL): {error}");
@@ -73,9 +73,9 @@ mod tests {
 
     #[test]
     fn only_the_named_cell_is_meant() {
-        let cell: Cell = "anon.sync.read@1".parse().unwrap();
-        assert_eq!(parse("hang:anon.sync.read@1", cell), Some("hang"));
-        assert_eq!(parse("hang:anon.sync.read@8", cell), None);
-        assert_eq!(parse("hang", cell), None);
+        let place = "anon.sync.read@1";
+        assert_eq!(parse("hang:anon.sync.read@1", place), Some("hang"));
+        assert_eq!(parse("hang:anon.sync.read@8", place), None);
+        assert_eq!(parse("hang", place), None);
     }
 }

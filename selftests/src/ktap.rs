@@ -8,6 +8,7 @@
 use std::io::Write;
 
 use anyhow::Context;
+use selftests::behaviour::{Behaviour, BehaviourEnd};
 use selftests::cell::{Cell, Control, Probe, Situation};
 use selftests::protocol::{CellEnd, Frame, Sample};
 use selftests::tally::StressEnd;
@@ -48,6 +49,14 @@ impl<W: Write> Ktap<W> {
         writeln!(self.out, "{text}").and_then(|()| self.out.flush()).context("writing KTAP")
     }
 
+    fn behaviour(&mut self, behaviour: Behaviour, end: &BehaviourEnd) -> anyhow::Result<()> {
+        self.number += 1;
+        let (ok, tail) = judge_behaviour(end);
+        self.ok &= ok;
+        let word = if ok { "ok" } else { "not ok" };
+        writeln!(self.out, "{word} {} {behaviour}{tail}", self.number).context("writing KTAP")
+    }
+
     fn stress(&mut self, end: &StressEnd) -> anyhow::Result<()> {
         self.number += 1;
         let (ok, tail) = judge_stress(end);
@@ -64,8 +73,12 @@ impl<W: Write> Sink for Ktap<W> {
             Frame::Result { cell, outcome } => self.result(cell, &outcome)?,
             Frame::Note { text } => writeln!(self.out, "# {}", one_line(&text)).context("writing KTAP")?,
             Frame::Start { .. } => self.samples.clear(),
+            Frame::BehaviourResult { behaviour, outcome } => self.behaviour(behaviour, &outcome)?,
             Frame::StressResult { outcome } => self.stress(&outcome)?,
-            Frame::Hello { .. } | Frame::Plan { .. } | Frame::StressStart { .. } | Frame::Bye { .. } => {}
+            Frame::Hello { .. } | Frame::Plan { .. } | Frame::Bye { .. } => {}
+            Frame::BehaviourStart { .. } | Frame::StressStart { .. } => {}
+            // No plan of a host has a storm.
+            Frame::StormStart { .. } | Frame::StormResult { .. } => {}
         }
         Ok(())
     }
@@ -95,6 +108,20 @@ fn judge(cell: Cell, end: &CellEnd, samples: &[Sample]) -> (bool, String) {
         return (true, String::new());
     }
     broken(format!("the lock was held in {held} of {trials} trials, not in {wanted}"))
+}
+
+/// Was the behaviour `ok`, and what follows its name?
+fn judge_behaviour(end: &BehaviourEnd) -> (bool, String) {
+    let what = match end {
+        BehaviourEnd::Right { .. } => return (true, String::new()),
+        BehaviourEnd::Wrong { saw } => saw.clone(),
+        BehaviourEnd::Skipped { reason } => return (true, format!(" # SKIP {}", one_line(reason))),
+        BehaviourEnd::Broken { reason } => format!("broken: {reason}"),
+        BehaviourEnd::Exited { code } => format!("the test process exited with code {code}"),
+        BehaviourEnd::Signaled { signal } => format!("the test process was killed by signal {signal}"),
+        BehaviourEnd::Hung { deadline_ms } => format!("no result within {deadline_ms} ms"),
+    };
+    (false, format!(" # {}", one_line(&what)))
 }
 
 /// Was the stress `ok`, and what follows its name?
@@ -138,6 +165,10 @@ fn diagnostics(cell: Cell, samples: &[Sample]) -> Vec<String> {
     if let Some(counts) = samples.iter().map(|sample| sample.async_pf).collect::<Option<Vec<u32>>>() {
         lines.push(format!("# {cell}.async-pf {} events", counts.iter().sum::<u32>()));
     }
+    let told: Vec<_> = samples.iter().filter_map(|sample| sample.meanwhile).collect();
+    if let Some(least) = told.iter().filter(|met| met.told > 0).map(|met| met.progress).min() {
+        lines.push(format!("# {cell}.guest-progress.min {least} rounds"));
+    }
     if let Some(sample) = samples.iter().find(|sample| held(std::slice::from_ref(*sample), Probe::Writer) > 0) {
         lines.push(format!("# {cell} held by: {}", sample.waiter.join(" < ")));
     }
@@ -163,6 +194,7 @@ mod tests {
             hold_ms: 101.0,
             withheld_bytes: 4096,
             async_pf: Some(0),
+            meanwhile: None,
             probes: vec![probe],
             waiter: vec!["swap_readpage".to_owned(), "read_swap_cache_async".to_owned()],
         }
@@ -196,6 +228,23 @@ mod tests {
         assert!(text.starts_with("KTAP version 1\n1..3\n"), "{text}");
         assert!(text.contains("\nok 1 control.held@1\n"), "{text}");
         assert!(text.ends_with("ok 3 anon.sync.read@1 # SKIP no NBD\n"), "{text}");
+    }
+
+    #[test]
+    fn a_behaviour_is_ok_only_if_it_is_right() {
+        let tried = |outcome: BehaviourEnd| {
+            let behaviour = "sigkill.anon".parse().unwrap();
+            report(vec![Frame::BehaviourStart { behaviour }, Frame::BehaviourResult { behaviour, outcome }])
+        };
+        let text = |what: &str| what.to_owned();
+        let (right, ok) = tried(BehaviourEnd::Right { saw: text("gone") });
+        assert!(ok && right.ends_with("\nok 1 sigkill.anon\n"), "{right}");
+        let (wrong, ok) = tried(BehaviourEnd::Wrong { saw: text("still waits") });
+        assert!(!ok && wrong.ends_with("\nnot ok 1 sigkill.anon # still waits\n"), "{wrong}");
+        let (skipped, ok) = tried(BehaviourEnd::Skipped { reason: text("no guest") });
+        assert!(ok && skipped.ends_with("\nok 1 sigkill.anon # SKIP no guest\n"), "{skipped}");
+        let (hung, ok) = tried(BehaviourEnd::Hung { deadline_ms: 25_000 });
+        assert!(!ok && hung.ends_with("# no result within 25000 ms\n"), "{hung}");
     }
 
     #[test]

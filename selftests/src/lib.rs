@@ -4,8 +4,11 @@
 //! The measurement itself is the binary of this package; the host needs none of
 //! it, and this library must need neither Linux nor KVM.
 
+pub mod behaviour;
 pub mod cell;
+pub mod latency;
 pub mod lockwait;
 pub mod plan;
 pub mod protocol;
+pub mod storms;
 pub mod tally;

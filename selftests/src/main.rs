@@ -6,9 +6,11 @@
 //!      │ frames                         ├─▶ subject   the probed VMM: vCPU and writer threads
 //!      ▼                                ├─▶ reader    reads /proc/SUBJECT/maps
 //! virtio-serial or KTAP                 ├─▶ accessor  the controls
-//!                                       └─▶ stress    a VMM whose memory is stressed
+//!                                       ├─▶ stress    a VMM whose memory is stressed
+//!                                       └─▶ storm     a VMM with too little memory
 //! ```
 
+mod behave;
 mod cgroup;
 mod cli;
 mod clock;
@@ -25,7 +27,9 @@ mod mounts;
 mod nbd;
 mod probes;
 mod rig;
+mod rng;
 mod roles;
+mod storm;
 mod stress;
 mod subject;
 mod supervise;

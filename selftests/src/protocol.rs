@@ -6,7 +6,8 @@
 //! over the console, where printk would cut them to pieces.
 //!
 //! ```text
-//! hello → plan → (start → sample* → result)* → [stress-start → stress-result] → bye
+//! hello → plan → (start → sample* → result)* → (behaviour-start → behaviour-result)*
+//!     → [stress-start → stress-result] → [storm-start → storm-result] → bye
 //! ```
 //!
 //! A note may stand anywhere.
@@ -16,8 +17,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::behaviour::{Behaviour, BehaviourEnd};
 use crate::cell::{Cell, Probe};
 use crate::plan::Stress;
+use crate::storms::{Storm, StormEnd};
 use crate::tally::StressEnd;
 
 /// Raised whenever a frame changes its meaning; both ends compare it in `hello`.
@@ -79,7 +82,19 @@ pub enum Frame {
         /// How it ended.
         outcome: CellEnd,
     },
-    /// The stress begins; only if the plan has one, and after all cells.
+    /// A behaviour is tried; only after all cells.
+    BehaviourStart {
+        /// Which.
+        behaviour: Behaviour,
+    },
+    /// The behaviour has ended; exactly one for each of the plan.
+    BehaviourResult {
+        /// Which.
+        behaviour: Behaviour,
+        /// How it ended.
+        outcome: BehaviourEnd,
+    },
+    /// The stress begins; only if the plan has one, and after all behaviours.
     StressStart {
         /// As in [`crate::plan::Plan::stress`].
         stress: Stress,
@@ -88,6 +103,16 @@ pub enum Frame {
     StressResult {
         /// How it ended.
         outcome: StressEnd,
+    },
+    /// The storm begins; only if the plan has one, and after everything else.
+    StormStart {
+        /// As in [`crate::plan::Plan::storm`].
+        storm: Storm,
+    },
+    /// The storm has ended; exactly one if the plan has one.
+    StormResult {
+        /// How it ended.
+        outcome: StormEnd,
     },
     /// A line for whoever reads the record; never evidence.
     Note {
@@ -153,10 +178,25 @@ pub struct Sample {
     /// sample pass only if a probe was blocked, and only after the same vCPU has
     /// shown an async page fault on another page.
     pub async_pf: Option<u32>,
+    /// What an `apf-guest` cell's guest did while it waited; absent in others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meanwhile: Option<Meanwhile>,
     /// What each probe of the plan met, in its order.
     pub probes: Vec<ProbeSample>,
     /// Stack of the task that waited for the IO, innermost first, `symbol` only.
     pub waiter: Vec<String>,
+}
+
+/// A guest that was told that a page is not present, and did something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meanwhile {
+    /// How often it was told, by its own count.
+    pub told: u64,
+    /// How often KVM told it, by `kvm:kvm_inj_exception`; `None` where that cannot be read.
+    /// Before v5.8 "page ready" is such an event, too.
+    pub injected: Option<u32>,
+    /// Rounds of the guest's other task between "not present" and "page ready".
+    pub progress: u64,
 }
 
 /// What one probe met in one trial.
@@ -251,6 +291,7 @@ mod tests {
             hold_ms: 100.25,
             withheld_bytes: 4096,
             async_pf: None,
+            meanwhile: None,
             probes: vec![ProbeSample {
                 probe: Probe::Writer,
                 wait_ms: 100.5,

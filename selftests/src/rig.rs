@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::leftovers::{self, Record};
 use crate::nbd::device::{self, Device};
 use crate::roles::{self, Role, Stay};
-use crate::subject::{Setup, Threads};
+use crate::subject::{Kind, Setup, Threads};
 use crate::swap;
 use crate::trace::Trace;
 use crate::wire::{Channel, Message, Op};
@@ -168,6 +168,17 @@ impl Threads<Channel> {
 }
 
 impl Subject {
+    /// One access without any swap: does KVM run a guest here at all?
+    pub(crate) fn first_run(&self, kit: &Kit) -> Result<(), Failure> {
+        self.main.ask(&Message::new(Op::Map, &[Kind::Private as u64, 1]), kit.deadline(10_000))?;
+        self.threads.vcpu.orders.send(&Message::new(Op::Go, &[0, 0]))?;
+        match self.threads.vcpu.orders.next_until(kit.deadline(5000))? {
+            Some(Message { op: Op::Done, .. }) => Ok(()),
+            Some(answer) => Err(Failure::Skip(format!("KVM runs no guest here: {}", answer.text()))),
+            None => Err(Failure::Skip("KVM runs no guest here: KVM_RUN did not return in time".to_owned())),
+        }
+    }
+
     /// The directory below `/proc` of one of its threads.
     pub(crate) fn thread_dir(&self, thread: &Thread) -> PathBuf {
         self.main.proc_dir().join(format!("task/{}", thread.tid))

@@ -12,6 +12,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, bail};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
 
 use crate::clock::{Deadline, nap};
 use crate::wire::{Channel, Message, Op};
@@ -63,6 +65,13 @@ impl Role {
     /// Its directory below `/proc`.
     pub(crate) fn proc_dir(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}", self.pid))
+    }
+
+    /// Has all of it ended, whoever collects it?
+    pub(crate) fn has_ended(&self) -> anyhow::Result<bool> {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let seen = waitid(Id::Pid(Pid::from_raw(self.pid.cast_signed())), flags);
+        Ok(seen.with_context(|| format!("waitid of the {} process", self.name))? != WaitStatus::StillAlive)
     }
 
     /// Sends an order and waits for its answer, which must be `Done`.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Runs the conductor as a child, and survives whatever becomes of it.
 //!
-//! Owns: deadlines, the kill, the result of a cell whose process died, the next
-//! child for the cells that remain, and one of its own for the stress. Must not: measure, or die itself: in a
+//! Owns: deadlines, the kill, the result of a cell or behaviour whose process died, the next
+//! child for those that remain, and one of its own for the stress. Must not: measure, or die itself: in a
 //! guest this is PID 1.
 
 use std::os::fd::AsFd;
@@ -14,13 +14,16 @@ use anyhow::Context;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, killpg, sigaction};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+use selftests::behaviour::{Behaviour, BehaviourEnd};
 use selftests::cell::Cell;
 use selftests::plan::{Plan, Stress};
 use selftests::protocol::{CellEnd, Decoder, Frame};
+use selftests::storms::{Storm, StormEnd};
 use selftests::tally::StressEnd;
 
 use crate::clock::{Deadline, nap};
 use crate::leftovers;
+use crate::storm;
 use crate::stress::watch::SLACK_MS;
 use crate::wire::wait_any;
 
@@ -30,6 +33,8 @@ const START_MS: u64 = 30_000;
 const CELL_MS: u64 = 10_000;
 /// For what a trial does besides holding.
 const TRIAL_MS: u64 = 400;
+/// For a behaviour, all its attempts included.
+const BEHAVIOUR_MS: u64 = 25_000;
 /// From SIGKILL to the end of all processes of a child.
 const KILL_MS: u64 = 10_000;
 
@@ -65,15 +70,25 @@ pub(crate) fn interrupted() -> bool {
 /// # Errors
 /// The sink takes no more frames, or no child can be started at all.
 pub(crate) fn supervise(plan: &Plan, sink: &mut dyn Sink) -> anyhow::Result<()> {
-    let mut remaining = plan.cells.clone();
+    let steps = plan.cells.iter().copied().map(Step::Cell);
+    let mut remaining: Vec<Step> = steps.chain(plan.behaviours.iter().copied().map(Step::Behaviour)).collect();
+    let bare = Plan { cells: Vec::new(), behaviours: Vec::new(), stress: None, storm: None, ..plan.clone() };
     clean(sink)?;
     while !remaining.is_empty() && !interrupted() {
-        let run = Run::start(Plan { cells: remaining.clone(), stress: None, ..plan.clone() })?;
+        let cells = remaining.iter().filter_map(|step| if let Step::Cell(cell) = step { Some(*cell) } else { None });
+        let behaviours =
+            remaining.iter().filter_map(|step| if let Step::Behaviour(it) = step { Some(*it) } else { None });
+        let run =
+            Run::start(Plan { cells: cells.collect(), behaviours: behaviours.collect(), ..bare.clone() }, remaining)?;
         remaining = run.follow(sink)?;
         clean(sink)?;
     }
     if plan.stress.is_some() && !interrupted() {
-        Run::start(Plan { cells: Vec::new(), ..plan.clone() })?.follow(sink)?;
+        Run::start(Plan { stress: plan.stress, ..bare.clone() }, Vec::new())?.follow(sink)?;
+        clean(sink)?;
+    }
+    if plan.storm.is_some() && !interrupted() {
+        Run::start(Plan { storm: plan.storm, ..bare }, Vec::new())?.follow(sink)?;
         clean(sink)?;
     }
     Ok(())
@@ -88,12 +103,28 @@ fn clean(sink: &mut dyn Sink) -> anyhow::Result<()> {
 
 /// The longest that a cell of `plan` may take, in milliseconds.
 fn cell_ms(plan: &Plan) -> u64 {
-    CELL_MS + u64::from(plan.trials) * (u64::from(plan.hold_ms) + TRIAL_MS)
+    CELL_MS * u64::from(plan.repeat) + u64::from(plan.trials) * (u64::from(plan.hold_ms) + TRIAL_MS)
+}
+
+/// How long the child may be silent after `frame`, in milliseconds, if that changes with it.
+fn allowed(frame: &Frame, plan: &Plan) -> Option<u64> {
+    match frame {
+        Frame::Start { .. } | Frame::Result { .. } => Some(cell_ms(plan)),
+        Frame::BehaviourStart { .. } | Frame::BehaviourResult { .. } => Some(BEHAVIOUR_MS),
+        Frame::StressStart { .. } => Some(stress_ms(plan)),
+        Frame::StormStart { .. } => Some(storm_ms(plan)),
+        _ => None,
+    }
 }
 
 /// The longest that the stress of `plan` may take, in milliseconds.
 fn stress_ms(plan: &Plan) -> u64 {
     plan.stress.map_or(0, |stress| u64::from(stress.seconds) * 1000) + SLACK_MS
+}
+
+/// The longest that the storm of `plan` may take, in milliseconds.
+fn storm_ms(plan: &Plan) -> u64 {
+    plan.storm.map_or(0, |storm| u64::from(storm.seconds) * 1000) + storm::SLACK_MS
 }
 
 /// How a child ended.
@@ -104,17 +135,57 @@ enum End {
     Hung(u64),
 }
 
-/// One child and what is known of its cells.
-struct Run {
-    plan: Plan,
-    child: Child,
-    pipe: ChildStdout,
-    under_way: Option<Cell>,
-    done: Vec<Cell>,
-    stress: Progress,
+/// What has a result of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Cell(Cell),
+    Behaviour(Behaviour),
 }
 
-/// How far the child's stress has come.
+impl Step {
+    fn start(self) -> Frame {
+        match self {
+            Self::Cell(cell) => Frame::Start { cell },
+            Self::Behaviour(behaviour) => Frame::BehaviourStart { behaviour },
+        }
+    }
+
+    /// Its result if its child ended before it.
+    fn result(self, end: End) -> Frame {
+        match self {
+            Self::Cell(cell) => {
+                let outcome = match end {
+                    End::Exited(code) => CellEnd::Exited { code },
+                    End::Signaled(signal) => CellEnd::Signaled { signal },
+                    End::Hung(deadline_ms) => CellEnd::Hung { deadline_ms },
+                };
+                Frame::Result { cell, outcome }
+            }
+            Self::Behaviour(behaviour) => {
+                let outcome = match end {
+                    End::Exited(code) => BehaviourEnd::Exited { code },
+                    End::Signaled(signal) => BehaviourEnd::Signaled { signal },
+                    End::Hung(deadline_ms) => BehaviourEnd::Hung { deadline_ms },
+                };
+                Frame::BehaviourResult { behaviour, outcome }
+            }
+        }
+    }
+}
+
+/// One child and what is known of its steps.
+struct Run {
+    plan: Plan,
+    steps: Vec<Step>,
+    child: Child,
+    pipe: ChildStdout,
+    under_way: Option<Step>,
+    done: Vec<Step>,
+    /// Its stress or its storm.
+    extra: Progress,
+}
+
+/// How far the child's stress or storm has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
     Due,
@@ -123,24 +194,25 @@ enum Progress {
 }
 
 impl Run {
-    fn start(plan: Plan) -> anyhow::Result<Self> {
+    /// A child for `plan`, whose cells and behaviours are `steps`.
+    fn start(plan: Plan, steps: Vec<Step>) -> anyhow::Result<Self> {
         let json = serde_json::to_string(&plan).context("encoding the plan")?;
         let mut command = Command::new("/proc/self/exe");
         command.args(["run", &json]).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().with_context(|| format!("starting {command:?}"))?;
         let pipe = child.stdout.take().context("the child has no standard output")?;
-        Ok(Self { plan, child, pipe, under_way: None, done: Vec::new(), stress: Progress::Due })
+        Ok(Self { plan, steps, child, pipe, under_way: None, done: Vec::new(), extra: Progress::Due })
     }
 
-    /// Forwards frames until the child's end; the cells that still remain then.
-    fn follow(mut self, sink: &mut dyn Sink) -> anyhow::Result<Vec<Cell>> {
+    /// Forwards frames until the child's end; the steps that still remain then.
+    fn follow(mut self, sink: &mut dyn Sink) -> anyhow::Result<Vec<Step>> {
         let forwarded = self.forward(sink);
         let end = self.end(matches!(forwarded, Ok(None)));
         if let Some(end) = forwarded?.or(end) {
             self.blame(end, sink)?;
         }
         let done = self.done;
-        Ok(self.plan.cells.into_iter().filter(|cell| !done.contains(cell)).collect())
+        Ok(self.steps.into_iter().filter(|step| !done.contains(step)).collect())
     }
 
     /// Forwards frames; how it ended if it did not close its pipe itself.
@@ -150,11 +222,8 @@ impl Run {
         let mut deadline = Deadline::after(allowed_ms, self.plan.patience);
         loop {
             while let Some(envelope) = decoder.next_frame()? {
-                if matches!(envelope.frame, Frame::Start { .. } | Frame::Result { .. }) {
-                    allowed_ms = cell_ms(&self.plan);
-                    deadline = Deadline::after(allowed_ms, self.plan.patience);
-                } else if matches!(envelope.frame, Frame::StressStart { .. }) {
-                    allowed_ms = stress_ms(&self.plan);
+                if let Some(next_ms) = allowed(&envelope.frame, &self.plan) {
+                    allowed_ms = next_ms;
                     deadline = Deadline::after(allowed_ms, self.plan.patience);
                 }
                 self.note(&envelope.frame);
@@ -179,15 +248,19 @@ impl Run {
 
     fn note(&mut self, frame: &Frame) {
         match frame {
-            Frame::Start { cell } => self.under_way = Some(*cell),
-            Frame::Result { cell, .. } => {
-                self.under_way = None;
-                self.done.push(*cell);
-            }
-            Frame::StressStart { .. } => self.stress = Progress::UnderWay,
-            Frame::StressResult { .. } => self.stress = Progress::Over,
+            Frame::Start { cell } => self.under_way = Some(Step::Cell(*cell)),
+            Frame::BehaviourStart { behaviour } => self.under_way = Some(Step::Behaviour(*behaviour)),
+            Frame::Result { cell, .. } => self.end_of(Step::Cell(*cell)),
+            Frame::BehaviourResult { behaviour, .. } => self.end_of(Step::Behaviour(*behaviour)),
+            Frame::StressStart { .. } | Frame::StormStart { .. } => self.extra = Progress::UnderWay,
+            Frame::StressResult { .. } | Frame::StormResult { .. } => self.extra = Progress::Over,
             _ => {}
         }
+    }
+
+    fn end_of(&mut self, step: Step) {
+        self.under_way = None;
+        self.done.push(step);
     }
 
     /// Ends the child and its whole group; how it had ended if it ended by itself.
@@ -220,7 +293,7 @@ impl Run {
         status.filter(|_| by_itself).and_then(ended)
     }
 
-    /// Gives the cell under way, or the first one if nothing was done, its result.
+    /// Gives the step under way, or the first one if nothing was done, its result.
     fn blame(&mut self, end: End, sink: &mut dyn Sink) -> anyhow::Result<()> {
         if interrupted() {
             return Ok(());
@@ -228,31 +301,29 @@ impl Run {
         if let Some(stress) = self.plan.stress {
             return self.blame_stress(stress, end, sink);
         }
-        let cell = match self.under_way {
-            Some(cell) => cell,
+        if let Some(storm) = self.plan.storm {
+            return self.blame_storm(storm, end, sink);
+        }
+        let step = match self.under_way {
+            Some(step) => step,
             // A child may end after a broken cell; then the rest waits for the next.
             None if !self.done.is_empty() => return Ok(()),
             None => {
-                let Some(cell) = self.plan.cells.first() else { return Ok(()) };
-                sink.frame(Frame::Start { cell: *cell })?;
-                *cell
+                let Some(step) = self.steps.first() else { return Ok(()) };
+                sink.frame(step.start())?;
+                *step
             }
         };
-        self.done.push(cell);
-        let outcome = match end {
-            End::Exited(code) => CellEnd::Exited { code },
-            End::Signaled(signal) => CellEnd::Signaled { signal },
-            End::Hung(deadline_ms) => CellEnd::Hung { deadline_ms },
-        };
-        sink.frame(Frame::Result { cell, outcome })
+        self.done.push(step);
+        sink.frame(step.result(end))
     }
 
     /// Gives the stress, which its child was for, its result.
     fn blame_stress(&self, stress: Stress, end: End, sink: &mut dyn Sink) -> anyhow::Result<()> {
-        if self.stress == Progress::Due {
+        if self.extra == Progress::Due {
             sink.frame(Frame::StressStart { stress })?;
         }
-        if self.stress == Progress::Over {
+        if self.extra == Progress::Over {
             return Ok(());
         }
         let outcome = match end {
@@ -261,6 +332,22 @@ impl Run {
             End::Hung(deadline_ms) => StressEnd::Hung { deadline_ms },
         };
         sink.frame(Frame::StressResult { outcome })
+    }
+
+    /// The same for a storm.
+    fn blame_storm(&self, storm: Storm, end: End, sink: &mut dyn Sink) -> anyhow::Result<()> {
+        if self.extra == Progress::Due {
+            sink.frame(Frame::StormStart { storm })?;
+        }
+        if self.extra == Progress::Over {
+            return Ok(());
+        }
+        let outcome = match end {
+            End::Exited(code) => StormEnd::Exited { code },
+            End::Signaled(signal) => StormEnd::Signaled { signal },
+            End::Hung(deadline_ms) => StormEnd::Hung { deadline_ms },
+        };
+        sink.frame(Frame::StormResult { outcome })
     }
 }
 
@@ -284,6 +371,17 @@ mod tests {
         assert_eq!(stretched(cell_ms(&plan), plan.patience), 2 * cell_ms(&plan));
         let plan = Plan { stress: Some(Stress { seconds: 60, seed: 1 }), ..plan };
         assert!(stress_ms(&plan) > 60_000);
+    }
+
+    #[test]
+    fn a_behaviour_that_dies_has_a_result_of_its_own_and_enough_time() {
+        let step = Step::Behaviour("sigkill.anon".parse().unwrap());
+        let Frame::BehaviourResult { behaviour, outcome } = step.result(End::Signaled(11)) else { panic!("{step:?}") };
+        assert_eq!(
+            (step.start(), outcome),
+            (Frame::BehaviourStart { behaviour }, BehaviourEnd::Signaled { signal: 11 })
+        );
+        assert_eq!(allowed(&step.start(), &Plan::of(Vec::new())), Some(BEHAVIOUR_MS));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Counts `kvm:kvm_try_async_get_page`, the proof of an async page fault.
+//! Counts `kvm:kvm_try_async_get_page`, the proof of an async page fault, and
+//! `kvm:kvm_inj_exception`, the proof that the guest was told.
 //!
 //! Owns: a tracing instance of our own, so that a host's tracing is not touched.
 //! Must not: judge the count.
@@ -15,19 +16,28 @@ use anyhow::Context;
 const ROOTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 /// The instance, recognisable so that a later run can remove what a killed one left.
 const INSTANCE: &str = "instances/kvm-gup-io";
-const EVENT: &str = "kvm_try_async_get_page";
+const TRIED: &str = "kvm_try_async_get_page";
+const INJECTED: &str = "kvm_inj_exception";
 
-/// An enabled tracepoint.
+/// Events of one thread.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Events {
+    /// KVM tried an async page fault.
+    pub(crate) tried: u32,
+    /// KVM injected a #PF.
+    pub(crate) page_faults: u32,
+}
+
+/// The enabled tracepoints.
 pub(crate) struct Trace {
     dir: PathBuf,
     pipe: File,
 }
 
 impl Trace {
-    /// Enables the tracepoint in an instance of its own.
+    /// Enables the tracepoints in an instance of its own.
     pub(crate) fn open() -> anyhow::Result<Self> {
-        let root = ROOTS.map(Path::new).into_iter().find(|root| root.join("instances").exists());
-        let root = root.with_context(|| format!("no tracing in {ROOTS:?}: mount tracefs, or debugfs before 4.1"))?;
+        let root = root().with_context(|| format!("no tracing in {ROOTS:?}: mount tracefs, or debugfs before 4.1"))?;
         let dir = root.join(INSTANCE);
         if !dir.exists() {
             fs::create_dir(&dir).with_context(|| format!("creating {}", dir.display()))?;
@@ -36,9 +46,11 @@ impl Trace {
             let path = dir.join(file);
             fs::write(&path, text).with_context(|| format!("writing {text:?} to {}", path.display()))
         };
-        // One trial makes one event; the default of 1.4 MiB a CPU is locked memory for nothing.
+        // One trial makes a few events; the default of 1.4 MiB a CPU is locked memory for nothing.
         write("buffer_size_kb", "64")?;
-        write(&format!("events/kvm/{EVENT}/enable"), "1")?;
+        for event in [TRIED, INJECTED] {
+            write(&format!("events/kvm/{event}/enable"), "1")?;
+        }
         let path = dir.join("trace_pipe");
         let pipe = OpenOptions::new()
             .read(true)
@@ -49,7 +61,7 @@ impl Trace {
     }
 
     /// The events of thread `tid` since the last call.
-    pub(crate) fn take(&mut self, tid: u64) -> anyhow::Result<u32> {
+    pub(crate) fn take(&mut self, tid: u64) -> anyhow::Result<Events> {
         let mut text = Vec::new();
         let mut chunk = [0; 4096];
         loop {
@@ -67,27 +79,35 @@ impl Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        if let Err(error) = fs::write(self.dir.join(format!("events/kvm/{EVENT}/enable")), "0") {
-            eprintln!("selftests: disabling the tracepoint: {error}");
+        for event in [TRIED, INJECTED] {
+            if let Err(error) = fs::write(self.dir.join(format!("events/kvm/{event}/enable")), "0") {
+                eprintln!("selftests: disabling the tracepoint kvm:{event}: {error}");
+            }
         }
     }
 }
 
 /// Removes the instance, of this run or of a killed one.
 pub(crate) fn remove() -> anyhow::Result<()> {
-    for dir in ROOTS.map(|root| Path::new(root).join(INSTANCE)) {
-        if dir.exists() {
-            fs::remove_dir(&dir).with_context(|| format!("removing {}", dir.display()))?;
-        }
+    match root().map(|root| root.join(INSTANCE)).filter(|dir| dir.exists()) {
+        Some(dir) => fs::remove_dir(&dir).with_context(|| format!("removing {}", dir.display())),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Where tracing is. Only one that is needed is looked into: debugfs would mount its own.
+fn root() -> Option<&'static Path> {
+    ROOTS.map(Path::new).into_iter().find(|root| root.join("instances").exists())
 }
 
 /// The events of thread `tid` in a text of `trace_pipe`.
-fn count(text: &str, tid: u64) -> u32 {
+fn count(text: &str, tid: u64) -> Events {
     let task = format!("-{tid} ");
-    let hit = |line: &&str| line.contains(&format!("{EVENT}:")) && line.contains(&task);
-    u32::try_from(text.lines().filter(hit).count()).unwrap_or(u32::MAX)
+    let count = |event: &str, what: &str| {
+        let hit = |line: &&str| line.contains(&format!("{event}:")) && line.contains(&task) && line.contains(what);
+        u32::try_from(text.lines().filter(hit).count()).unwrap_or(u32::MAX)
+    };
+    Events { tried: count(TRIED, ""), page_faults: count(INJECTED, "#PF") }
 }
 
 #[cfg(test)]
@@ -99,8 +119,10 @@ mod tests {
         let text = "\
             vcpu-77      [001] d..1.     4.2: kvm_try_async_get_page: gva = 0x20000 gfn = 0x20\n\
             <...>-177    [001] d..1.     4.3: kvm_try_async_get_page: gva = 0x20000 gfn = 0x20\n\
-            vcpu-77      [001] d..1.     4.4: kvm_async_pf_ready: token 0x0 gva 0x0\n";
-        assert_eq!(count(text, 77), 1);
-        assert_eq!(count(text, 7), 0);
+            vcpu-77      [001] d..1.     4.4: kvm_async_pf_ready: token 0x0 gva 0x0\n\
+            vcpu-77      [001] d..1.     4.5: kvm_inj_exception: #PF (0x0)\n\
+            vcpu-77      [001] d..1.     4.6: kvm_inj_exception: #UD\n";
+        assert_eq!(count(text, 77), Events { tried: 1, page_faults: 1 });
+        assert_eq!(count(text, 7), Events::default());
     }
 }

@@ -13,7 +13,7 @@ use std::os::fd::AsFd;
 
 use anyhow::Context;
 use selftests::cell::{Access, Backing, Cell, Control, Path, Probe, Situation};
-use selftests::protocol::Sample;
+use selftests::protocol::{Meanwhile, Sample};
 
 use crate::clock::{millis, now};
 use crate::evict::{drop_file, evict, slot, start_writing};
@@ -24,7 +24,7 @@ use crate::nbd::device::{Requests, Server, Withheld};
 use crate::rig::{FILE_OFFSET, Kit, QUIET_SLOT, Subject, Thread};
 use crate::subject::{Kind, PAGES, Touch, value_at};
 use crate::swap::PAGE;
-use crate::trace::Trace;
+use crate::trace::{Events, Trace};
 use crate::wire::{Channel, Message, Op, wait_any};
 
 /// Pages from each end of the guest memory that are not accessed, so that the
@@ -51,15 +51,28 @@ pub(crate) struct Scene<'a> {
     pub(crate) probes: &'a [Probe],
 }
 
+/// How often the guest was told of a page, and how far its other task came.
+type Meant = Option<(u64, u64)>;
+
 /// What a trial accesses.
 #[derive(Debug, Clone, Copy)]
-struct Target {
-    seed: u64,
-    page: u64,
+pub(crate) struct Target {
+    /// What is in it.
+    pub(crate) seed: u64,
+    /// Of the guest memory, from 0.
+    pub(crate) page: u64,
     /// What a storing guest stores there.
     value: u64,
     /// The page of the device that must be withheld, where it is known.
     slot: Option<u64>,
+}
+
+/// A fault that waits for its withheld IO.
+pub(crate) struct Hold {
+    /// Of which page.
+    pub(crate) target: Target,
+    /// Stack of the task that waits, innermost first.
+    pub(crate) waiter: Vec<String>,
 }
 
 impl Scene<'_> {
@@ -79,16 +92,34 @@ impl Scene<'_> {
             self.end_of_reclaim()?;
         }
         let (waiter, since) = seen.map_err(|(Early::Over(failure) | Early::Under(failure))| failure)?;
-        settled?;
+        let meanwhile = settled?;
         self.compare(target)?;
+        let events = self.async_faults()?;
         Ok(Sample {
             trial,
             hold_ms: millis(release.saturating_sub(since)),
             withheld_bytes: self.withheld_bytes(),
-            async_pf: self.async_faults()?,
+            async_pf: events.map(|events| events.tried),
+            meanwhile: meanwhile.map(|(told, progress)| {
+                let injected = events.map(|events| events.page_faults);
+                Meanwhile { told, injected, progress }
+            }),
             probes: runs.into_iter().filter_map(|run| run.sample(release)).collect(),
             waiter,
         })
+    }
+
+    /// Makes a fault that waits, and leaves it waiting: the caller releases it.
+    pub(crate) fn hold(&mut self, seed: u64) -> Result<Hold, Failure> {
+        let target = self.prepare(seed)?;
+        self.server.arm(self.requests())?;
+        match self.fault(target) {
+            Ok((waiter, _)) => Ok(Hold { target, waiter }),
+            Err(Early::Over(failure) | Early::Under(failure)) => {
+                self.server.release()?;
+                Err(failure)
+            }
+        }
     }
 
     /// What the situation waits for.
@@ -153,21 +184,21 @@ impl Scene<'_> {
     fn accessing(&self) -> &Channel {
         let threads = &self.subject.threads;
         match self.situation {
-            Situation::Fault(_, Path::Sync | Path::ApfHalt, _) => &threads.vcpu.orders,
+            Situation::Fault(_, path, _) if path.has_guest() => &threads.vcpu.orders,
             Situation::Fault(_, Path::User | Path::Odirect, _) => &threads.toucher.orders,
-            Situation::Fault(_, Path::ProcessVm, _) | Situation::Control(_) => &self.kit.accessor.control,
+            Situation::Fault(..) | Situation::Control(_) => &self.kit.accessor.control,
         }
     }
 
     fn access_order(&self, target: Target) -> Message {
         let at = self.subject.hva + target.page * PAGE as u64;
         match self.situation {
-            Situation::Fault(_, Path::Sync | Path::ApfHalt, _) => Message::new(Op::Go, &[target.page, target.value]),
+            Situation::Fault(_, path, _) if path.has_guest() => Message::new(Op::Go, &[target.page, target.value]),
             Situation::Fault(_, Path::ProcessVm, access) => {
                 let write = u64::from(access == Access::Write);
                 Message::new(Op::Transfer, &[self.subject.main.pid.into(), at, write, target.value])
             }
-            Situation::Fault(_, path @ (Path::User | Path::Odirect), access) => {
+            Situation::Fault(_, path, access) => {
                 let touch = match (path, access) {
                     (Path::Odirect, Access::Read) => Touch::DirectFrom,
                     (Path::Odirect, Access::Write) => Touch::DirectTo,
@@ -187,14 +218,14 @@ impl Scene<'_> {
 
     fn suspects(&self) -> Suspects {
         match self.situation {
-            Situation::Fault(_, path @ (Path::Sync | Path::ApfHalt), _) => {
+            Situation::Fault(_, path, _) if path.has_guest() => {
                 let task = self.subject.thread_dir(&self.subject.threads.vcpu);
-                Suspects { task, kworkers: path == Path::ApfHalt }
+                Suspects { task, kworkers: path.is_async() }
             }
             Situation::Fault(_, Path::User | Path::Odirect, _) => {
                 Suspects { task: self.subject.thread_dir(&self.subject.threads.toucher), kworkers: false }
             }
-            Situation::Fault(_, Path::ProcessVm, _) | Situation::Control(_) => {
+            Situation::Fault(..) | Situation::Control(_) => {
                 Suspects { task: self.kit.accessor.proc_dir(), kworkers: false }
             }
         }
@@ -202,6 +233,14 @@ impl Scene<'_> {
 
     /// From the access to the end of the probes: who waited, and since when.
     fn while_withheld(&mut self, target: Target, runs: &mut [ProbeRun<'_>]) -> Result<(Vec<String>, u64), Early> {
+        let waiting = self.fault(target)?;
+        hold::probe(runs, self.hold_ms, self.kit.deadline(u64::from(self.hold_ms) + 2000))?;
+        inject::while_withheld(&self.cell.to_string());
+        Ok(waiting)
+    }
+
+    /// From the access to the task that waits: its stack, and since when.
+    fn fault(&mut self, target: Target) -> Result<(Vec<String>, u64), Early> {
         let start = now();
         let begun = self.accessing().send(&self.access_order(target));
         begun.map_err(|error| Early::Over(error.into()))?;
@@ -209,10 +248,7 @@ impl Scene<'_> {
             Requests::Reads => self.wait_withheld(target)?.at,
             Requests::Writes => start,
         };
-        let waiter = self.suspects().waiter(self.kit.deadline(2000))?;
-        hold::probe(runs, self.hold_ms, self.kit.deadline(u64::from(self.hold_ms) + 2000))?;
-        inject::while_withheld(self.cell);
-        Ok((waiter, since))
+        Ok((self.suspects().waiter(self.kit.deadline(2000))?, since))
     }
 
     fn wait_withheld(&mut self, target: Target) -> Result<Withheld, Early> {
@@ -238,17 +274,19 @@ impl Scene<'_> {
     }
 
     /// After the release everything must end, and the access with the right byte.
-    fn settle(&self, target: Target, runs: &mut [ProbeRun<'_>], access_under_way: bool) -> Result<(), Failure> {
+    /// Gives what the guest did meanwhile, where it was free to.
+    fn settle(&self, target: Target, runs: &mut [ProbeRun<'_>], access_under_way: bool) -> Result<Meant, Failure> {
         let deadline = self.kit.deadline(10_000);
+        let mut meanwhile = None;
         if access_under_way {
             if !wait_any(&[self.accessing().as_fd()], deadline)?[0] {
                 return Err(Failure::Broken("the access did not end after the release".to_owned()));
             }
-            self.end_of_access(target)?;
+            meanwhile = self.end_of_access(target)?;
         }
         hold::collect(runs, deadline)?;
         if hold::all_back(runs) {
-            return Ok(());
+            return Ok(meanwhile);
         }
         Err(Failure::Broken("a probe did not end after the release".to_owned()))
     }
@@ -261,26 +299,28 @@ impl Scene<'_> {
         }
     }
 
-    /// Takes the answer to the access, which is there, and checks its byte.
-    fn end_of_access(&self, target: Target) -> Result<(), Failure> {
+    /// Takes the answer to the access, which is there, and checks its byte; what the guest
+    /// did meanwhile.
+    fn end_of_access(&self, target: Target) -> Result<Meant, Failure> {
         let answer = self.accessing().next()?.context("the accessing process is gone")?;
         if answer.op != Op::Done {
             return Err(Failure::Broken(format!("the access failed: {}", answer.text())));
         }
         let wanted = match self.situation {
             Situation::Fault(_, _, Access::Write) => target.value,
-            Situation::Control(Control::Released) => return Ok(()),
+            Situation::Control(Control::Released) => return Ok(None),
             _ => value_at(target.seed, target.page),
         };
-        if answer.args[0] == wanted {
-            return Ok(());
+        let [seen, _, _, told, progress, ..] = answer.args;
+        if seen == wanted {
+            let free = matches!(self.situation, Situation::Fault(_, Path::ApfGuest, _));
+            return Ok(free.then_some((told, progress)));
         }
-        let seen = answer.args[0];
         Err(Failure::Broken(format!("the access of page {} gave {seen:#x} and must give {wanted:#x}", target.page)))
     }
 
     /// All guest memory must be as written.
-    fn compare(&self, target: Target) -> Result<(), Failure> {
+    pub(crate) fn compare(&self, target: Target) -> Result<(), Failure> {
         let write = matches!(self.situation, Situation::Fault(_, _, Access::Write));
         let written = if write { target.page } else { u64::MAX };
         let order = Message::new(Op::Verify, &[target.seed, written, target.value]);
@@ -288,8 +328,8 @@ impl Scene<'_> {
         compared.map(drop).map_err(|error| Failure::Broken(format!("wrong guest content: {error:#}")))
     }
 
-    /// Async page faults of the vCPU since the last call; `None` if they cannot be seen.
-    fn async_faults(&mut self) -> Result<Option<u32>, Failure> {
+    /// What KVM did for the vCPU since the last call; `None` if they cannot be seen.
+    fn async_faults(&mut self) -> Result<Option<Events>, Failure> {
         match self.trace {
             Ok(trace) => Ok(Some(trace.take(self.subject.threads.vcpu.tid)?)),
             Err(_) => Ok(None),

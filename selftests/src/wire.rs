@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Context, bail};
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, poll};
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 
 use crate::clock::Deadline;
@@ -40,7 +40,8 @@ pub(crate) enum Op {
     Arm = 4,
     /// From the server: a request is withheld; offset, bytes, [`crate::clock::now`].
     Withheld = 5,
-    /// Server: answer everything that is withheld, withhold no more.
+    /// Server: answer everything that is withheld, withhold no more; with 1 by errors, and so
+    /// every read until the next of these.
     Release = 6,
     /// Subject: fresh guest memory; backing, seed.
     Map = 7,
@@ -55,7 +56,8 @@ pub(crate) enum Op {
     /// Accessor: lower the limit that the text names to nothing and lift it again,
     /// however long that takes.
     Reclaim = 12,
-    /// Server: from now on hold replies back for a while, as this seed decides.
+    /// Server: from now on hold replies back for a while, as this seed decides; reads alone
+    /// where a [`selftests::latency::Latency`] follows it.
     Delay = 13,
     /// Server: say how many reads, writes and delayed replies there were.
     Count = 14,
@@ -220,9 +222,9 @@ impl AsFd for Channel {
 /// until a signal arrives; says which can.
 pub(crate) fn wait_any(fds: &[BorrowedFd<'_>], deadline: Deadline) -> anyhow::Result<Vec<bool>> {
     let mut polled: Vec<_> = fds.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
-    match poll(&mut polled, deadline.poll_ms()) {
+    match ppoll(&mut polled, Some(deadline.left().into()), None) {
         Ok(_) | Err(Errno::EINTR) => {}
-        Err(error) => return Err(error).context("poll"),
+        Err(error) => return Err(error).context("ppoll"),
     }
     Ok(polled.iter().map(|fd| fd.revents().is_some_and(|events| !events.is_empty())).collect())
 }

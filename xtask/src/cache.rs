@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! root/accel.json        what the accelerators' canaries showed
+//! root/times.json        how long things took
 //! root/sources/          downloads, shared by all
 //! root/work/<key>/       what one run works in, locked while it does
 //!     git/  src/  build/  build-debug/  kernels/  logs/
@@ -46,12 +47,19 @@ impl Cache {
     /// # Errors
     /// None of these is set, or the folder cannot be made.
     pub fn open() -> anyhow::Result<Self> {
+        Self::at(&Self::place()?)
+    }
+
+    /// Where it is, or would be.
+    ///
+    /// # Errors
+    /// None of the variables is set.
+    pub fn place() -> anyhow::Result<PathBuf> {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let root = set("KVM_GUP_IO_CACHE")
+        set("KVM_GUP_IO_CACHE")
             .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("kvm-gup-io")))
             .or_else(|| std::env::home_dir().map(|home| home.join(".cache/kvm-gup-io")))
-            .context("there is no place for the cache: neither KVM_GUP_IO_CACHE, XDG_CACHE_HOME nor HOME is set")?;
-        Self::at(&root)
+            .context("there is no place for the cache: neither KVM_GUP_IO_CACHE, XDG_CACHE_HOME nor HOME is set")
     }
 
     /// A cache in this folder, which is made if need be.

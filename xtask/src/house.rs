@@ -50,7 +50,7 @@ pub fn items(cache: &Cache, checkout: &Path, wish: Wish) -> Result<Vec<Item>, Er
         items.extend(downloads(cache)?);
     }
     if wish.runs {
-        items.extend(disk::old_runs(checkout, None)?);
+        items.extend(disk::old_records(checkout, None)?);
     }
     Ok(items)
 }
@@ -143,7 +143,7 @@ pub fn places(cache: &Cache, checkout: &Path) -> Result<Vec<Place>, Error> {
             add(&part, format!("work/{}/{}", name(&area), name(&part)))?;
         }
     }
-    for results in [store::RUNS, "results/bisect"] {
+    for results in [store::RUNS, store::REVIEWS, "results/bisect"] {
         add(&checkout.join(results), results.to_owned())?;
     }
     Ok(places)

@@ -19,10 +19,12 @@
 //!
 //! Must not: read files, or render.
 
+mod behaviour;
 mod cell;
 mod compare;
 mod ending;
 mod sequence;
+mod storm;
 mod stress;
 
 use selftests::cell::{Cell, Control, Situation};
@@ -30,7 +32,7 @@ use selftests::plan::Plan;
 use selftests::protocol::Frame;
 
 use crate::error::Error;
-use crate::outcome::{CellOutcome, CellState, Outcome, SCHEMA, SideOutcome, TargetOutcome};
+use crate::outcome::{BehaviourOutcome, CellOutcome, CellState, Outcome, SCHEMA, SideOutcome, TargetOutcome};
 use crate::side::Side;
 use crate::target::{Target, Tolerate};
 use crate::transcript::Transcript;
@@ -38,6 +40,9 @@ use crate::variant::Variant;
 use crate::verdict::Verdict;
 
 pub use compare::{HELD_SHARE, RELEASED_SHARE};
+
+/// The side whose states are facts about a stock kernel.
+const BASELINE: &str = "baseline";
 
 /// A guest cannot have been up for longer than its machine; its clock is set by
 /// calibration, which may be wrong by this much.
@@ -76,12 +81,16 @@ fn fold(mut reasons: Vec<Reason>) -> (Verdict, Vec<String>) {
 pub fn side(side: &str, transcript: &Transcript, plan: &Plan, tolerate: &[Tolerate]) -> SideOutcome {
     let read = sequence::read(&transcript.frames, plan);
     let cells: Vec<CellOutcome> = read.records.iter().flat_map(|record| cell::judge(record, plan)).collect();
+    let behaviours: Vec<_> = read.behaviours.iter().map(|(which, end)| behaviour::judge(*which, end)).collect();
     let controls = controls(&cells);
 
     let mut reasons = ending::judge(transcript, tolerate);
     reasons.extend(read.fault);
     let (stress, told) = plan.stress.zip(read.stress).map(|(asked, end)| stress::judge(asked, end)).unzip();
     let told = told.flatten();
+    let (storm, blown) = plan.storm.zip(read.storm).map(|(asked, end)| storm::judge(side, asked, end)).unzip();
+    let blown = blown.flatten();
+    reasons.extend(blown.clone().filter(|reason| reason.verdict == Verdict::Crashed));
     reasons.extend(told.clone().filter(|reason| reason.verdict == Verdict::Crashed));
     if reasons.is_empty() {
         // Only a whole sequence can be invalid: of a broken one it is already known
@@ -90,7 +99,9 @@ pub fn side(side: &str, transcript: &Transcript, plan: &Plan, tolerate: &[Tolera
             let why = broken.reason.as_deref().unwrap_or("for no stated reason");
             reasons.push(Reason::new(Verdict::Invalid, format!("{}@{}: {why}", broken.cell, broken.window)));
         }
+        reasons.extend(behaviour::broken(&behaviours));
         reasons.extend(told);
+        reasons.extend(blown);
         reasons.extend(clock(transcript));
         reasons.extend(controls.iter().map(|why| Reason::new(Verdict::Invalid, why.clone())));
     }
@@ -100,7 +111,9 @@ pub fn side(side: &str, transcript: &Transcript, plan: &Plan, tolerate: &[Tolera
         boot_ms: transcript.boot_ms.unwrap_or(0),
         controls_ok: controls.is_empty(),
         cells,
+        behaviours,
         stress,
+        storm,
         verdict,
         reasons,
     }
@@ -145,7 +158,8 @@ fn controls(cells: &[CellOutcome]) -> Vec<String> {
 ///
 /// A state that differs on `baseline` is `invalid` (104): the instrument or the
 /// expectation is wrong. `held` or `mixed` where another side must release is
-/// `fail` (100): one trial with the lock held disproves the series. `released`
+/// `fail` (100): one trial with the lock held disproves the series; so does a behaviour
+/// that is wrong there. `released`
 /// where another side is expected to hold is `invalid`: `target.toml` is out of
 /// date. An undeclared skip is `invalid`. Sizes, and a selection of cells in which
 /// nothing but controls was measured, give `inconclusive` (125), and so does the
@@ -158,6 +172,7 @@ pub fn target(target: &Target, version: &str, sides: Vec<SideOutcome>, plan: &Pl
     reasons.extend(dying.into_iter().flat_map(|side| ending::as_declared(target, side, variant)));
     for side in living.iter().filter(|side| side.verdict == Verdict::Pass) {
         reasons.extend(compare::with_target(target, side, plan));
+        reasons.extend(behaviour::with_target(target, side));
     }
     let required: Vec<&str> = variant.required().iter().map(Side::name).collect();
     let missing = required.iter().filter(|name| !sides.iter().any(|side| side.side == **name));
@@ -174,6 +189,13 @@ pub fn target(target: &Target, version: &str, sides: Vec<SideOutcome>, plan: &Pl
 #[must_use]
 pub fn cell(target: &Target, side: &str, cell: &CellOutcome, plan: &Plan) -> Option<(Verdict, String)> {
     compare::one(target, side, cell, plan)
+}
+
+/// What is wrong with one behaviour of a sound boot; `None` if it is as the target
+/// expects.
+#[must_use]
+pub fn behaviour(target: &Target, side: &str, seen: &BehaviourOutcome) -> Option<(Verdict, String)> {
+    behaviour::one(target, side, seen)
 }
 
 /// Is it a side that is there to die in this variant, and did it die as declared?
@@ -194,6 +216,16 @@ pub fn tree(name: &str, version: &str, sides: Vec<SideOutcome>) -> TargetOutcome
     if sides.is_empty() {
         reasons.push(Reason::new(Verdict::Inconclusive, "no side was run"));
     }
+    let (verdict, reasons) = fold(reasons);
+    TargetOutcome { target: name.to_owned(), version: version.to_owned(), verdict, sides, reasons }
+}
+
+/// Judges the boots of a storm, of which `doubts` remain: what is not decided is
+/// `inconclusive`, and nothing that is slow is a failure.
+#[must_use]
+pub fn stormy(name: &str, version: &str, sides: Vec<SideOutcome>, doubts: Vec<String>) -> TargetOutcome {
+    let mut reasons: Vec<Reason> = sides.iter().flat_map(own_reasons).collect();
+    reasons.extend(doubts.into_iter().map(|doubt| Reason::new(Verdict::Inconclusive, doubt)));
     let (verdict, reasons) = fold(reasons);
     TargetOutcome { target: name.to_owned(), version: version.to_owned(), verdict, sides, reasons }
 }

@@ -35,6 +35,7 @@ fn run(cli: Cli) -> Result<u8, Error> {
         Command::Test(args) => cmd::test::run(&args, &checkout),
         Command::Matrix(args) => cmd::matrix::run(&args, &checkout),
         Command::Nightly(args) => cmd::nightly::run(&args, &checkout),
+        Command::Storm(args) => cmd::storm::run(&args, &checkout),
         Command::Series(args) => cmd::series::run(&args, &checkout),
         Command::Review(args) => cmd::review::run(&args, &checkout),
         Command::Bisect(args) => cmd::bisect::run(&args, &checkout),

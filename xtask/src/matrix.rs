@@ -8,18 +8,20 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
+use crate::jobs;
 use crate::measure::{self, Lab, Subject};
 use crate::outcome::TargetOutcome;
 use crate::side::Side;
 use crate::source::LinuxArg;
 use crate::store::Finished;
 use crate::target::{SourceKind, Target};
+use crate::times::about;
 use crate::verdict::Verdict;
 
 /// What a matrix is made of.
@@ -101,7 +103,7 @@ pub type Measure<'a> = dyn FnMut(&mut Lab, &Target, Option<&LinuxArg>) -> Result
 /// As [`run`], and those of `measure`.
 pub fn run_with(lab: &mut Lab, choice: &Choice, measure: &mut Measure<'_>) -> Result<Vec<TargetOutcome>, Error> {
     let mut outcomes = Vec::new();
-    for (target, tree) in &choice.chosen {
+    for (at, (target, tree)) in choice.chosen.iter().enumerate() {
         let inputs = inputs(lab, target)?;
         if let Some(finished) = lab.run.finished(&target.name)? {
             if finished.inputs == inputs {
@@ -112,15 +114,32 @@ pub fn run_with(lab: &mut Lab, choice: &Choice, measure: &mut Measure<'_>) -> Re
             lab.progress.say(format!("{}: has changed since it was finished, and is done again", target.name));
         }
         lab.forget(target)?;
+        lab.progress.say(ahead(lab, &choice.chosen, at));
         let started = Instant::now();
         let Some(outcome) = measure(lab, target, tree.as_ref())? else { continue };
         lab.took(started.elapsed())?;
+        lab.progress.times().took(&kind(lab, target), started.elapsed());
         if outcome.verdict != Verdict::Infra {
             lab.run.keep_finished(&Finished::new(inputs, outcome.clone()))?;
         }
         outcomes.push(outcome);
     }
     Ok(outcomes)
+}
+
+/// What takes about as long as this target does here.
+fn kind(lab: &Lab, target: &Target) -> String {
+    let (cells, trials) = (lab.plan.cells.len(), lab.plan.trials);
+    format!("target {} {} {cells} cells, {trials} trials", target.name, lab.variant.name())
+}
+
+/// Which target is next, and when the last one will be done, as earlier runs tell it;
+/// of those that never ran, as if nothing had been built.
+fn ahead(lab: &Lab, chosen: &[(Target, Option<LinuxArg>)], at: usize) -> String {
+    let cold = |target: &Target| Duration::from_secs(u64::from(jobs::minutes(target, lab.variant)) * 60);
+    let one = |target: &Target| lab.progress.times().usual(&kind(lab, target)).unwrap_or_else(|| cold(target));
+    let rest: Duration = chosen[at..].iter().map(|(target, _)| one(target)).sum();
+    format!("{}: target {} of {}; all is done in {}", chosen[at].0.name, at + 1, chosen.len(), about(rest))
 }
 
 /// Measures one target. An error that is about this target alone becomes its outcome.

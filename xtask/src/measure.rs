@@ -91,8 +91,8 @@ impl Subject<'_> {
 }
 
 /// A side that can be booted.
-struct Built {
-    side: Side,
+pub(crate) struct Built {
+    pub(crate) side: Side,
     commit: Oid,
     patchset: String,
     kernel: Kernel,
@@ -119,7 +119,12 @@ pub fn kernel(lab: &mut Lab, subject: &Subject<'_>) -> Result<TargetOutcome, Err
     })
 }
 
-fn stopped(lab: &mut Lab, subject: &Subject<'_>, seen: Vec<SideOutcome>, error: Error) -> Result<TargetOutcome, Error> {
+pub(crate) fn stopped(
+    lab: &mut Lab,
+    subject: &Subject<'_>,
+    seen: Vec<SideOutcome>,
+    error: Error,
+) -> Result<TargetOutcome, Error> {
     let version = lab.record().version.clone();
     let Some(outcome) = judge::stopped(subject.name(), &version, seen, &error) else { return Err(error) };
     lab.record().stopped = Some(Stopped { verdict: outcome.verdict, message: error.to_string() });
@@ -224,7 +229,7 @@ impl Lab {
     }
 
     /// Begins the record of a kernel.
-    fn begin(&mut self, name: String, target: Option<&Target>) -> anyhow::Result<()> {
+    pub(crate) fn begin(&mut self, name: String, target: Option<&Target>) -> anyhow::Result<()> {
         self.info.targets.push(TargetInfo {
             target: name,
             has_target: target.is_some(),
@@ -238,7 +243,7 @@ impl Lab {
     }
 
     /// The record of the kernel that is being measured.
-    fn record(&mut self) -> &mut TargetInfo {
+    pub(crate) fn record(&mut self) -> &mut TargetInfo {
         let last = self.info.targets.len() - 1;
         &mut self.info.targets[last]
     }
@@ -257,6 +262,22 @@ pub(crate) fn key(request: &Request) -> String {
 }
 
 fn sides(lab: &mut Lab, subject: &Subject<'_>, seen: &mut Vec<SideOutcome>) -> Result<(), Error> {
+    // The kernels are there as long as the work area is ours.
+    let (_work, built) = build_all(lab, subject)?;
+    lab.record().sides = built.iter().map(describe).collect();
+    lab.run.describe(&lab.info)?;
+    for built in &built {
+        seen.push(boot(lab, subject, built, built.side.name())?.0);
+    }
+    Ok(())
+}
+
+/// All kernels of a subject, whose record has begun. What is returned first keeps them from
+/// being replaced.
+///
+/// # Errors
+/// As [`Error`] lists.
+pub(crate) fn build_all(lab: &mut Lab, subject: &Subject<'_>) -> Result<(Work, Vec<Built>), Error> {
     let work = lab.cache.work(&key(&subject.request), &lab.progress)?;
     let then = lab.repeats.as_ref().and_then(|run| run.targets.iter().find(|target| target.target == subject.name()));
     let request = pinned(subject.request.clone(), then);
@@ -275,15 +296,11 @@ fn sides(lab: &mut Lab, subject: &Subject<'_>, seen: &mut Vec<SideOutcome>) -> R
         let patches = side.patches(target, subject.upto)?;
         built.push(build(lab, target, &work, &base, side, &patches)?);
     }
-    lab.record().sides = built.iter().map(describe).collect();
-    lab.run.describe(&lab.info)?;
-    for built in &built {
-        seen.push(boot(lab, subject, built)?);
-    }
-    Ok(())
+    Ok((work, built))
 }
 
-fn describe(built: &Built) -> SideInfo {
+/// What the record says of a side.
+pub(crate) fn describe(built: &Built) -> SideInfo {
     SideInfo {
         side: built.side.name().to_owned(),
         commit: built.commit.to_string(),
@@ -340,8 +357,16 @@ pub(crate) fn spec(checkout: &Path, target: &Target, variant: Variant) -> BuildS
     }
 }
 
-fn boot(lab: &Lab, subject: &Subject<'_>, built: &Built) -> Result<SideOutcome, Error> {
-    let side = built.side.name();
+/// Boots a kernel, under the name `side` in the record.
+///
+/// # Errors
+/// As [`Error`] lists.
+pub(crate) fn boot(
+    lab: &Lab,
+    subject: &Subject<'_>,
+    built: &Built,
+    side: &str,
+) -> Result<(SideOutcome, Transcript), Error> {
     let dir = lab.run.boot_dir(subject.name(), side)?;
     let archive = dir.join("initramfs.cpio");
     initramfs::write(&archive, &lab.init, &lab.plan)?;
@@ -362,7 +387,7 @@ fn boot(lab: &Lab, subject: &Subject<'_>, built: &Built) -> Result<SideOutcome, 
     let tolerate = subject.target.map_or(&[][..], |target| &target.tolerate);
     let outcome = judge::side(side, &transcript, &lab.plan, tolerate);
     lab.progress.say(format!("{} {side}: {}", subject.name(), outcome.verdict));
-    Ok(outcome)
+    Ok((outcome, transcript))
 }
 
 /// The kernel that says hello must be the one that was built.

@@ -74,8 +74,12 @@ pub fn unfinished(checkout: &Path, argv: &[String], now: jiff::Timestamp) -> any
 
 /// Can it be taken up again?
 fn is_young(info: &RunInfo, now: jiff::Timestamp) -> bool {
-    let age = info.started.parse().ok().map(|started: jiff::Timestamp| now.duration_since(started).unsigned_abs());
-    age.is_some_and(|age| age < RESUME_WITHIN)
+    info.started.parse().is_ok_and(|started| is_recent(started, now))
+}
+
+/// May what was begun then be at work?
+fn is_recent(then: jiff::Timestamp, now: jiff::Timestamp) -> bool {
+    now.duration_since(then).unsigned_abs() < RESUME_WITHIN
 }
 
 /// The words that decide what is measured.
@@ -126,7 +130,7 @@ pub fn asked(info: &RunInfo, chosen: &[String], named: bool, past: &[Night]) -> 
         );
     }
     let cells = info.plan.cells.iter().map(|cell| (cell.name(), cell.window)).collect();
-    Asked { targets, cells }
+    Asked { targets, cells, storm: info.plan.storm.is_some() }
 }
 
 /// The night's report in all formats, beside its record.

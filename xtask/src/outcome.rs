@@ -5,9 +5,11 @@
 //! Owns: the JSON of `cargo xtask test --json` and of `outcome.json`. Must not:
 //! compute; `judge` fills it.
 
+use selftests::storms::Storm;
 use selftests::tally::Tally;
 use serde::{Deserialize, Serialize};
 
+use crate::storm::seen::Seen;
 use crate::verdict::Verdict;
 
 /// Version of the JSON; a reader refuses a larger one.
@@ -60,9 +62,15 @@ pub struct SideOutcome {
     pub controls_ok: bool,
     /// One for each cell, probe by probe. The controls are among them.
     pub cells: Vec<CellOutcome>,
+    /// What the behaviours showed; empty if none was to be tried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub behaviours: Vec<BehaviourOutcome>,
     /// What the stress of guest memory showed; only if there was to be one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stress: Option<StressOutcome>,
+    /// What the storm showed; only if there was to be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storm: Option<StormOutcome>,
     /// This boot's verdict, before the sides are compared.
     pub verdict: Verdict,
     /// Why the verdict is no better, e.g. the console's crash line.
@@ -78,6 +86,42 @@ impl SideOutcome {
     }
 }
 
+/// A behaviour: something happened while a fault waited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BehaviourOutcome {
+    /// E.g. `sigkill.anon`.
+    pub behaviour: String,
+    /// What it showed.
+    pub state: BehaviourState,
+    /// What was seen, or why nothing was.
+    pub saw: String,
+}
+
+/// What a behaviour showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BehaviourState {
+    /// As it must be.
+    Right,
+    /// Not as it must be.
+    Wrong,
+    /// Not tried, for the reason given.
+    Skipped,
+    /// Tried, but it proves nothing, for the reason given.
+    Broken,
+}
+
+impl std::fmt::Display for BehaviourState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Right => "right",
+            Self::Wrong => "wrong",
+            Self::Skipped => "skipped",
+            Self::Broken => "broken",
+        })
+    }
+}
+
 /// A stress of guest memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StressOutcome {
@@ -90,6 +134,19 @@ pub struct StressOutcome {
     /// What was done, as far as that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tally: Option<Tally>,
+    /// What is wrong; empty if it is sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A storm: a guest that swaps on a slow device, and probes at a fixed rate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StormOutcome {
+    /// What was to be made.
+    pub asked: Storm,
+    /// What it showed, if it came to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
     /// What is wrong; empty if it is sound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -140,6 +197,10 @@ pub struct CellOutcome {
     /// Stack of the task that waited for the IO, innermost first: the most
     /// frequent one among the trials. It held the lock if the state is `held`.
     pub holder: Vec<String>,
+    /// Of an `apf-guest` cell: rounds that the guest's other task made while a page was
+    /// awaited, the fewest of the trials in which it could.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest_progress: Option<u64>,
     /// Why it was skipped or does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -10,12 +10,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::manners::{self, Level};
 use crate::text::plain;
+use crate::times::{Times, about};
 
 /// Where progress goes.
 #[derive(Debug, Clone)]
 pub struct Progress {
     terminal: bool,
     quiet: bool,
+    times: Times,
 }
 
 impl Progress {
@@ -25,13 +27,13 @@ impl Progress {
     pub fn new(quiet: bool) -> Self {
         // A bar and the commands between would write over each other.
         let bars = console::user_attended_stderr() && manners::level() != Level::Verbose;
-        Self { terminal: bars, quiet: quiet || manners::level() == Level::Quiet }
+        Self { terminal: bars, quiet: quiet || manners::level() == Level::Quiet, times: Times::here() }
     }
 
     /// For tests.
     #[must_use]
     pub fn silent() -> Self {
-        Self { terminal: false, quiet: true }
+        Self { terminal: false, quiet: true, times: Times::default() }
     }
 
     /// Says one line that stays.
@@ -44,18 +46,37 @@ impl Progress {
     /// Begins a phase, e.g. `building v6.1 baseline`; it ends when dropped.
     #[must_use]
     pub fn phase(&self, name: impl Into<String>) -> Phase {
-        let name = name.into();
+        self.begin(name.into(), None)
+    }
+
+    /// A phase that takes about as long as the last ones of this kind did: how long is
+    /// said, and remembered of this one if it gets done.
+    #[must_use]
+    pub fn phase_like(&self, kind: impl Into<String>, name: impl Into<String>) -> Phase {
+        self.begin(name.into(), Some(kind.into()))
+    }
+
+    /// How long things took.
+    #[must_use]
+    pub fn times(&self) -> &Times {
+        &self.times
+    }
+
+    fn begin(&self, name: String, kind: Option<String>) -> Phase {
+        let usual = kind.as_deref().and_then(|kind| self.times.usual(kind)).map(about);
         let bar = if self.terminal && !self.quiet {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            bar.set_style(style("{spinner} {prefix} {wide_msg} {elapsed}"));
+            let usual = usual.as_ref().map_or_else(String::new, |usual| format!(" of {usual}"));
+            bar.set_style(style(&format!("{{spinner}} {{prefix}} {{wide_msg}} {{elapsed}}{usual}")));
             bar.set_prefix(name.clone());
             bar.enable_steady_tick(Duration::from_millis(120));
             Some(bar)
         } else {
-            self.say(format!("{name} …"));
+            let usual = usual.as_ref().map_or_else(String::new, |usual| format!(" {usual}"));
+            self.say(format!("{name} …{usual}"));
             None
         };
-        Phase { progress: self.clone(), name, bar, started: Instant::now() }
+        Phase { progress: self.clone(), name, kind, usual, bar, started: Instant::now() }
     }
 }
 
@@ -68,6 +89,8 @@ fn style(template: &str) -> ProgressStyle {
 pub struct Phase {
     progress: Progress,
     name: String,
+    kind: Option<String>,
+    usual: Option<String>,
     bar: Option<ProgressBar>,
     started: Instant,
 }
@@ -77,7 +100,11 @@ impl Phase {
     pub fn length(&self, units: u64) {
         if let Some(bar) = &self.bar {
             bar.set_length(units);
-            bar.set_style(style("{spinner} {prefix} [{bar:30}] {pos}/{len} {wide_msg} {elapsed} eta {eta}"));
+            // What earlier ones took says more than how fast this one has begun.
+            let end = self.usual.as_ref().map_or_else(|| "eta {eta}".to_owned(), |usual| format!("of {usual}"));
+            bar.set_style(style(&format!(
+                "{{spinner}} {{prefix}} [{{bar:30}}] {{pos}}/{{len}} {{wide_msg}} {{elapsed}} {end}"
+            )));
         }
     }
 
@@ -102,7 +129,11 @@ impl Phase {
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
-        let seconds = self.started.elapsed().as_secs_f64();
+        let took = self.started.elapsed();
+        if let Some(kind) = &self.kind {
+            self.progress.times.took(kind, took);
+        }
+        let seconds = took.as_secs_f64();
         self.progress.say(format!("{}: {} ({seconds:.1} s)", self.name, how.as_ref()));
     }
 }

@@ -125,7 +125,7 @@ pub struct Boot<'a> {
     pub tsc_khz: Option<u32>,
     /// The machine's memory, in MiB.
     pub memory_mib: u32,
-    /// Guest memory is stressed.
+    /// Guest memory is stressed, or there is a storm: two vCPUs and who waits for them.
     pub stress: bool,
     /// Factor on the limits that the kernel sets on itself.
     pub patience: f64,

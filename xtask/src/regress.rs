@@ -23,6 +23,14 @@
 //! of at least [`SAMPLES`](sizes::SAMPLES) earlier nights in which the target passed and
 //! the cell was released, of the same accelerator and hold.
 //!
+//! A *storm* is a place for each probe of a side, of which a night says something if it was to
+//! make one: bad if its waits have grown, again by the rule of [`sizes`], against the good nights
+//! before it in the window, of the same accelerator and the same storm. So a storm that stays
+//! slow is `persistent` and no part of what is usual, until the good nights have left the window.
+//! With p99s that vary by a factor of two over four boots (a quiet host: 1.3; a busy one: 6, too much
+//! for nights), one night of a place in a hundred at most is `new` by chance; four times as long is seen at
+//! once in seven cases of ten, six times in nine of ten.
+//!
 //! False alarms, as the simulations in `tests/regress` show them: of places that do not
 //! change none is `new` for its state, and for its waits (log-normal medians that vary by a
 //! factor of 1.7 over ten nights, as measured) none in 20 000 nights of a place; a median
@@ -32,6 +40,8 @@
 //!
 //! Nights of another variant are not compared with; whoever calls leaves them out. Must
 //! not: read records, or render.
+
+mod storm;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,6 +84,8 @@ pub struct Asked {
     pub targets: BTreeSet<String>,
     /// Names of cells, e.g. `anon.sync.read`, and their windows.
     pub cells: BTreeSet<(String, u32)>,
+    /// Was there to be a storm?
+    pub storm: bool,
 }
 
 /// A place of which there is something to say.
@@ -218,6 +230,7 @@ impl<'a> Compared<'a> {
             // A boot that is not sound proves nothing of its cells; its own line says so.
             if self.night.side(name, side).is_some_and(|side| side.verdict == Verdict::Pass) {
                 self.cells(side);
+                self.storm(side);
             }
         }
     }

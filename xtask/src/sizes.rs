@@ -135,6 +135,7 @@ mod tests {
             hold_ms: 100.0,
             wait_ms: WaitMs { median, p99, max: p99 },
             holder: Vec::new(),
+            guest_progress: None,
             reason: None,
         }
     }

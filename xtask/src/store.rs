@@ -16,6 +16,7 @@
 //! all: each is written beside its place and renamed. Folders are claimed by
 //! creating them, so that two runs at once never share one. Must not: judge.
 
+mod claim;
 mod evidence;
 mod finished;
 mod history;
@@ -27,7 +28,6 @@ mod read;
 mod reference;
 mod schema;
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -38,6 +38,7 @@ use crate::outcome::Outcome;
 use crate::target::Target;
 use crate::transcript::Transcript;
 
+pub use claim::{claim, claimed};
 pub use evidence::{Boot, Evidence, Expectations, Waits, evidence};
 pub use finished::{Finished, is_over, unfinished};
 use history::runs_in;
@@ -46,11 +47,13 @@ pub use index::{Entry, entries};
 pub use info::{Host, RunInfo, SideInfo, Stopped, TargetInfo, revision};
 pub use merge::{Merged, merge};
 pub use night::{Disk, NightInfo, Pruned, is_told, read_night, write_night};
-pub use read::{find, judge_again, read_info, read_transcript, stored_outcome};
+pub use read::{find, judge_again, read_info, read_transcript, stored_outcome, storms_again};
 pub use reference::{Reference, read_references, reference, write_reference};
 
 /// Below the checkout: where runs are recorded; not committed.
 pub const RUNS: &str = "results/runs";
+/// Below the checkout: what was sent for a review, and what was found; not committed.
+pub const REVIEWS: &str = "results/reviews";
 /// Below the checkout: the committed evidence.
 pub const REFERENCE: &str = "results/reference";
 
@@ -71,16 +74,7 @@ impl RunDir {
     /// # Errors
     /// It cannot be created, e.g. because the disk is full.
     pub fn create(checkout: &Path) -> anyhow::Result<Self> {
-        let runs = checkout.join(RUNS);
-        std::fs::create_dir_all(&runs).with_context(|| format!("cannot create {}", runs.display()))?;
-        let prefix = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ-").to_string();
-        let dir = tempfile::Builder::new()
-            .prefix(&prefix)
-            .rand_bytes(6)
-            .permissions(std::fs::Permissions::from_mode(0o755))
-            .tempdir_in(&runs)
-            .with_context(|| format!("cannot create a folder in {}", runs.display()))?
-            .keep();
+        let dir = claim(&checkout.join(RUNS))?.keep();
         let id = dir.file_name().context("a new folder has no name")?.to_string_lossy().into_owned();
         Ok(Self { name: format!("{RUNS}/{id}"), dir })
     }

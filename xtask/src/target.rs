@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::variant::Variant;
 
 pub use pattern::{CellGlob, LinePattern};
-pub use rows::{Death, Excuse, Expect, Expected, ExtraSide, Rfc, Skip, Tolerate, Uncompiled};
+pub use rows::{Behaves, BehavesRow, Death, Excuse, Expect, Expected, ExtraSide, Rfc, Skip, Tolerate, Uncompiled};
 
 /// The sides that every target has, in the order in which they are measured.
 pub const SIDES: [&str; 2] = ["baseline", "patched"];
@@ -60,6 +60,8 @@ pub struct Target {
     pub extra: Vec<ExtraSide>,
     /// What each side shows; the first row that matches counts.
     pub expect: Vec<Expect>,
+    /// Behaviours that are not right on every side.
+    pub behaviour: Vec<BehavesRow>,
     /// Cells that this kernel may leave out.
     pub skip: Vec<Skip>,
     /// Console findings that this kernel is known for.
@@ -305,6 +307,13 @@ impl Target {
     #[must_use]
     pub fn expected(&self, side: &str, cell: &str, window: u32, probe: &str) -> Option<&Expect> {
         self.expect.iter().find(|row| row.covers(cell, window, probe)).filter(|row| row.sides.contains_key(side))
+    }
+
+    /// What `side` shows in this behaviour, and why; `None` if no row says it.
+    #[must_use]
+    pub fn behaves(&self, side: &str, behaviour: &str) -> Option<(Behaves, &str)> {
+        let row = self.behaviour.iter().find(|row| row.names.is_match(behaviour))?;
+        Some((*row.sides.get(side)?, &row.reason))
     }
 
     /// The row that allows this cell to be left out.

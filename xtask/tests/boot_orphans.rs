@@ -30,7 +30,7 @@ fn supervisor() {
     let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
     let plan = Plan { trials: 1, hold_ms: 1, ..Plan::of(Vec::new()) };
     let deadlines = Deadlines { hello: Duration::from_secs(200), ..Deadlines::new(6.0, &plan) };
-    let ended = supervise(&Machine { argv, dir: dir.into(), deadlines }, 0, &Progress::silent());
+    let ended = supervise(&Machine { argv, dir: dir.into(), deadlines }, 0, Progress::silent().phase("a guest"));
     std::process::exit(if matches!(ended, Err(Error::Interrupted)) { INTERRUPTED } else { 1 });
 }
 

@@ -54,7 +54,8 @@ fn run(script: &str, deadlines: Deadlines) -> (tempfile::TempDir, Result<Transcr
     std::fs::write(dir.path().join("cut"), &wire[0][..wire[0].len() / 2]).unwrap();
     let script = format!("say() {{ echo \"$1\" >> console.raw; }}; frames() {{ cat $1 >> frames.bin; }}; {script}");
     let argv = ["/bin/sh", "-c", &script].map(str::to_owned).to_vec();
-    let transcript = supervise(&Machine { argv, dir: dir.path().to_owned(), deadlines }, 1, &Progress::silent());
+    let transcript =
+        supervise(&Machine { argv, dir: dir.path().to_owned(), deadlines }, 1, Progress::silent().phase("a guest"));
     (dir, transcript)
 }
 
@@ -127,7 +128,7 @@ fn a_program_that_is_not_there_is_an_error_with_the_command() {
     let dir = tempfile::tempdir().unwrap();
     let argv = vec!["/nonexistent/qemu".to_owned(), "-M".to_owned(), "q35".to_owned()];
     let machine = Machine { argv, dir: dir.path().to_owned(), deadlines: deadlines() };
-    let error = supervise(&machine, 1, &Progress::silent()).unwrap_err();
+    let error = supervise(&machine, 1, Progress::silent().phase("a guest")).unwrap_err();
     assert!(error.to_string().contains("/nonexistent/qemu -M q35"), "{error}");
     assert_eq!(error.exit_code(), 110);
 }
@@ -232,7 +233,7 @@ fn nothing_of_an_earlier_boot_is_read_again() {
     std::fs::write(dir.path().join("frames.bin"), encode(&frames()[0]).unwrap()).unwrap();
     let argv = ["/bin/sh", "-c", "echo hello > console.raw"].map(str::to_owned).to_vec();
     let machine = Machine { argv, dir: dir.path().to_owned(), deadlines: deadlines() };
-    let transcript = supervise(&machine, 1, &Progress::silent()).unwrap();
+    let transcript = supervise(&machine, 1, Progress::silent().phase("a guest")).unwrap();
     assert_eq!((transcript.frames, transcript.findings), (vec![], vec![]));
 }
 

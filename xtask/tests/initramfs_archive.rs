@@ -10,7 +10,7 @@ use selftests::plan::{Plan, select};
 use xtask::initramfs::{archive, write};
 
 fn plan() -> Plan {
-    Plan { patience: 2.5, ..Plan::of(select(&[]).unwrap()) }
+    Plan { patience: 2.5, ..Plan::of(select(&[]).unwrap().cells) }
 }
 
 /// A file that passes for a static ELF.

@@ -79,7 +79,7 @@ fn a_tree_must_be_somewhere_and_for_somebody() {
 
 fn run(checkout: &Path, words: &[&str]) -> RunDir {
     let argv: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-    let plan = selftests::plan::Plan::of(selftests::plan::select(&[]).unwrap());
+    let plan = selftests::plan::Plan::of(selftests::plan::select(&[]).unwrap().cells);
     let run = RunDir::create(checkout).unwrap();
     run.describe(&RunInfo::new(&argv, "tcg", Variant::Measure, &plan, None)).unwrap();
     run

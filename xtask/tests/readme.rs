@@ -7,6 +7,8 @@ use clap::{CommandFactory, Parser};
 use xtask::cli::{Cli, Command, DEFAULT_TARGET, MatrixArgs, ResultsArgs, ResultsVerb};
 use xtask::report::readme;
 use xtask::store::read_references;
+use xtask::storm::readme as storm;
+use xtask::storm::run::{name, references};
 use xtask::target::Target;
 use xtask::verdict::Verdict;
 
@@ -24,6 +26,17 @@ fn the_measured_table_is_that_of_the_committed_runs() {
     let references = read_references(&checkout()).unwrap();
     assert!(!references.is_empty(), "results/reference holds no evidence");
     readme::check(&text(), &references).unwrap();
+}
+
+#[test]
+fn the_storms_are_those_of_the_committed_evidence() {
+    let reports = references(&checkout()).unwrap();
+    storm::check(&text(), &reports).unwrap();
+    for report in &reports {
+        assert_eq!(report.verdict, Verdict::Pass);
+        let plot = checkout().join(format!("results/reference/{}.svg", name(report)));
+        assert!(plot.is_file(), "{} is not there", plot.display());
+    }
 }
 
 #[test]

@@ -32,11 +32,22 @@ fn side(states: &[CellState]) -> SideOutcome {
         hold_ms: 100.0,
         wait_ms: WaitMs::default(),
         holder: vec!["folio_wait_bit".to_owned(), "do_swap_page".to_owned()],
+        guest_progress: None,
         reason: None,
     };
     let cells = states.iter().enumerate().map(cell).collect();
     let (verdict, reasons) = (Verdict::Pass, Vec::new());
-    SideOutcome { side: "patched".to_owned(), boot_ms: 1, controls_ok: true, cells, stress: None, verdict, reasons }
+    SideOutcome {
+        side: "patched".to_owned(),
+        boot_ms: 1,
+        controls_ok: true,
+        cells,
+        behaviours: Vec::new(),
+        stress: None,
+        storm: None,
+        verdict,
+        reasons,
+    }
 }
 
 /// The effect on one cell that shows these states after 0, 1, 2 … patches.

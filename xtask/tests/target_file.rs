@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use selftests::cell::{Probe, catalogue};
 use xtask::error::Error;
 use xtask::side::Side;
-use xtask::target::{Expected, SIDES, SourceKind, Target};
+use xtask::target::{Behaves, Expected, SIDES, SourceKind, Target};
 use xtask::variant::Variant;
 
 fn checkout() -> PathBuf {
@@ -262,4 +262,22 @@ fn files_that_are_not_compiled_are_declared_with_a_reason() {
     assert!(target.leaves_out("arch/sh/mm/gup.c") && !target.leaves_out("arch/x86/mm/gup.c"));
     assert!(!parse(GOOD).unwrap().leaves_out("arch/sh/mm/gup.c"));
     assert_refused(&format!("{GOOD}{}", row.replace("another architecture", "")), &["need a reason"]);
+}
+
+#[test]
+fn a_behaviour_without_a_row_is_right_on_every_side() {
+    let row = |names: &str, sides: &str| {
+        format!("{GOOD}[[behaviour]]\nnames = \"{names}\"\nsides = {{ {sides} }}\nreason = \"polls\"\n")
+    };
+    let target = parse(&row("sigkill.*", "baseline = \"wrong\", patched = \"right\"")).unwrap();
+    assert_eq!(target.behaves("baseline", "sigkill.anon"), Some((Behaves::Wrong, "polls")));
+    assert_eq!(target.behaves("patched", "sigkill.shmem"), Some((Behaves::Right, "polls")));
+    assert_eq!(target.behaves("baseline", "munmap.anon"), None);
+    let both = "baseline = \"wrong\", patched = \"right\"";
+    assert_refused(&row("sigkil.*", both), &["target.toml:21", "\"sigkil.*\"", "selftests --list"]);
+    assert_refused(&row("*", "baseline = \"right\", patched = \"right\""), &["needs no row"]);
+    assert_refused(&row("*", "baseline = \"wrong\""), &["does not say what patched shows"]);
+    assert_refused(&row("*", "baseline = \"wrong\", patched = \"held\""), &["`right`"]);
+    let hidden = "[[behaviour]]\nnames = \"sigkill.anon\"\nsides = { baseline = \"wrong\", patched = \"right\" }\nreason = \"x\"\n";
+    assert_refused(&format!("{}{hidden}", row("*", both)), &["is the first to match no behaviour"]);
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, bail};
+use selftests::latency::Latency;
 
 use crate::clock::{Deadline, nap};
 use crate::failure::Failure;
@@ -35,6 +36,19 @@ pub(crate) struct Device {
     pub(crate) server: Server,
     file: File,
     client: JoinHandle<nix::Result<libc::c_int>>,
+}
+
+/// Requests at a device.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counts {
+    /// Reads.
+    pub(crate) reads: u64,
+    /// Writes.
+    pub(crate) writes: u64,
+    /// Those of both that were answered late.
+    pub(crate) delayed: u64,
+    /// How late, in microseconds: the median, the 99th percentile, the longest.
+    pub(crate) late_us: [u64; 3],
 }
 
 /// The conductor's view of the server process.
@@ -204,16 +218,28 @@ impl Server {
         self.order(Message::new(Op::Release, &[]))
     }
 
+    /// Answers everything that is withheld with an error, and every read from now on, until
+    /// [`Server::release`].
+    pub(crate) fn refuse(&mut self) -> anyhow::Result<()> {
+        self.order(Message::new(Op::Release, &[1]))
+    }
+
     /// Holds replies back for a while from now on, as `seed` decides, and counts anew.
     pub(crate) fn delay(&mut self, seed: u64) -> anyhow::Result<()> {
         self.order(Message::new(Op::Delay, &[seed]))
     }
 
-    /// Reads, writes, and delayed replies of both since [`Server::delay`].
-    pub(crate) fn counts(&mut self) -> anyhow::Result<[u64; 3]> {
+    /// Delays reads by this distribution from now on, and counts anew.
+    pub(crate) fn delay_reads(&mut self, seed: u64, latency: Latency) -> anyhow::Result<()> {
+        let [kind, a, b, c] = latency.to_args();
+        self.order(Message::new(Op::Delay, &[seed, kind, a, b, c]))
+    }
+
+    /// What it did since [`Server::delay`].
+    pub(crate) fn counts(&mut self) -> anyhow::Result<Counts> {
         self.role.control.send(&Message::new(Op::Count, &[]))?;
-        let [reads, writes, delayed, ..] = self.expect_done("Count")?;
-        Ok([reads, writes, delayed])
+        let [reads, writes, delayed, late_us @ ..] = self.expect_done("Count")?;
+        Ok(Counts { reads, writes, delayed, late_us })
     }
 
     fn order(&mut self, order: Message) -> anyhow::Result<()> {

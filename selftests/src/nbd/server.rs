@@ -10,6 +10,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 
 use anyhow::{Context, bail};
+use selftests::latency::Latency;
 
 use super::delay::Delays;
 use super::proto::{Command, EINVAL, EIO, REQUEST, Request, reply, request};
@@ -29,7 +30,7 @@ pub(crate) fn serve(control: &Channel, kernel: File) -> anyhow::Result<()> {
     roles::lock_memory_forever()?;
     let (withheld, answer) = (Vec::with_capacity(256), Vec::new());
     let (delays, counts) = (None, Counts::default());
-    let mut server = Server { store, kernel, withheld, answer, armed: None, delays, counts };
+    let mut server = Server { store, kernel, withheld, answer, armed: None, refusing: false, delays, counts };
     control.send(&Message::new(Op::Done, &[]))?;
     loop {
         let due = server.delays.as_ref().and_then(Delays::next);
@@ -52,6 +53,8 @@ struct Server {
     withheld: Vec<Request>,
     answer: Vec<u8>,
     armed: Option<Command>,
+    /// Every read is answered with an error.
+    refusing: bool,
     /// Replies that wait, if they may.
     delays: Option<Delays>,
     counts: Counts,
@@ -73,14 +76,24 @@ impl Server {
             Op::Arm => self.armed = Some(if order.args[0] == 0 { Command::Read } else { Command::Write }),
             Op::Release => {
                 self.armed = None;
+                self.refusing = order.args[0] != 0;
                 for request in std::mem::take(&mut self.withheld) {
                     self.answer(request)?;
                 }
             }
-            Op::Delay => (self.delays, self.counts) = (Some(Delays::new(order.args[0])), Counts::default()),
+            Op::Delay => {
+                let [seed, kind, a, b, c, ..] = order.args;
+                let latency = Latency::from_args([kind, a, b, c]);
+                self.delays = Some(match self.delays.take() {
+                    Some(delays) => delays.turn(seed, latency),
+                    None => Delays::new(seed, latency),
+                });
+                self.counts = Counts::default();
+            }
             Op::Count => {
                 let Counts { reads, writes, delayed } = self.counts;
-                control.send(&Message::new(Op::Done, &[reads, writes, delayed]))?;
+                let [median, rare, longest] = self.delays.as_mut().map(Delays::served).unwrap_or_default();
+                control.send(&Message::new(Op::Done, &[reads, writes, delayed, median, rare, longest]))?;
                 return Ok(true);
             }
             other => bail!("the server got the order {other:?}"),
@@ -148,7 +161,9 @@ impl Server {
     }
 
     fn answer_read(&mut self, request: Request) -> anyhow::Result<()> {
-        let Some(range) = self.range(&request) else { return self.send(&reply(request.handle, EIO)) };
+        let Some(range) = self.range(&request).filter(|_| !self.refusing) else {
+            return self.send(&reply(request.handle, EIO));
+        };
         // Header and bytes in one call wake the kernel's receiver once.
         self.answer.clear();
         self.answer.extend_from_slice(&reply(request.handle, 0));
@@ -191,6 +206,7 @@ mod tests {
             withheld: Vec::new(),
             answer: Vec::new(),
             armed: None,
+            refusing: false,
             delays: None,
             counts: Counts::default(),
         }
@@ -226,6 +242,25 @@ mod tests {
         assert_eq!(answer[7], 5, "a read beyond the end is an IO error");
         drop(kernel);
         assert!(!server.kernel(&theirs).unwrap());
+    }
+
+    #[test]
+    fn a_withheld_read_may_be_refused_until_the_next_release() {
+        let (ours, theirs) = Channel::pair().unwrap();
+        let (mut kernel, socket) = UnixStream::pair().unwrap();
+        let mut server = serving(socket);
+        let mut answers = |order: &[u64], bytes: usize| {
+            ours.send(&Message::new(Op::Release, order)).unwrap();
+            assert!(server.control(&theirs).unwrap());
+            assert_eq!(ours.next().unwrap().unwrap().op, Op::Done);
+            kernel.write_all(&ask(0, 7, 4096, 4)).unwrap();
+            assert!(server.kernel(&theirs).unwrap());
+            let mut answer = vec![0; bytes];
+            kernel.read_exact(&mut answer).unwrap();
+            answer[7]
+        };
+        assert_eq!(answers(&[1], 16), 5, "EIO, and no bytes");
+        assert_eq!(answers(&[], 20), 0);
     }
 
     #[test]

@@ -14,9 +14,9 @@ use super::board::{Board, CHILD};
 use super::host::read;
 use super::ledger::{Before, foreign};
 use super::memory::{Backing, Memory, PAGES};
-use super::rng::Rng;
 use super::vcpu::check;
 use crate::clock::{Deadline, nap};
+use crate::rng::Rng;
 
 /// At most this many live at once.
 const MOST: usize = 2;

@@ -10,13 +10,13 @@
 use std::num::NonZeroUsize;
 
 use anyhow::{Context, anyhow};
-use kvm_bindings::{KVM_MP_STATE_RUNNABLE, kvm_mp_state, kvm_regs, kvm_segment};
+use kvm_bindings::kvm_regs;
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 
 use super::board::VCPUS;
 use super::memory::{Backing, Memory, PAGES_EACH, WORDS};
-use crate::subject::vm::{IDENTITY_MAP_GPA, TSS_GPA, add_memory};
+use crate::subject::vm::{IDENTITY_MAP_GPA, TSS_GPA, add_memory, go_flat};
 use crate::swap::PAGE;
 
 const CODE_GPA: u64 = 0x1000;
@@ -116,24 +116,10 @@ impl Code {
     }
 }
 
-/// A segment that is all of memory.
-fn flat(kind: u8, selector: u16) -> kvm_segment {
-    kvm_segment { base: 0, limit: u32::MAX, selector, type_: kind, present: 1, s: 1, db: 1, g: 1, ..Default::default() }
-}
-
 impl Cpu {
     fn new(vm: &VmFd, number: u64, code: Code) -> anyhow::Result<Self> {
         let vcpu = vm.create_vcpu(number).with_context(|| format!("ioctl(KVM_CREATE_VCPU) of {number}"))?;
-        let mut sregs = vcpu.get_sregs().context("ioctl(KVM_GET_SREGS)")?;
-        sregs.cs = flat(0xb, 0x8);
-        let data = flat(0x3, 0x10);
-        (sregs.ds, sregs.es, sregs.fs, sregs.gs, sregs.ss) = (data, data, data, data, data);
-        // Protection on, paging off.
-        sregs.cr0 |= 1;
-        vcpu.set_sregs(&sregs).context("ioctl(KVM_SET_SREGS)")?;
-        // With an interrupt controller all but the first wait for one that starts them.
-        let state = kvm_mp_state { mp_state: KVM_MP_STATE_RUNNABLE };
-        vcpu.set_mp_state(state).context("ioctl(KVM_SET_MP_STATE)")?;
+        go_flat(&vcpu)?;
         let interrupts = if number == 0 { INTERRUPTS_ON } else { 0 };
         Ok(Self { vcpu, rflags: RFLAGS | interrupts, code })
     }

@@ -19,7 +19,6 @@ mod host;
 mod ledger;
 mod machine;
 mod memory;
-pub(crate) mod rng;
 mod vcpu;
 pub(crate) mod watch;
 

@@ -10,9 +10,9 @@ use super::board::{Board, DENIED, VCPUS};
 use super::ledger::Before;
 use super::machine::{Cpu, Ended};
 use super::memory::PAGES;
-use super::rng::Rng;
 use crate::clock;
 use crate::inject;
+use crate::rng::Rng;
 
 /// From this access on an injected fault is there.
 const SPOILED: u64 = 200;

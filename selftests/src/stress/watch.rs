@@ -13,11 +13,12 @@ use selftests::protocol::Frame;
 use selftests::tally::{StressEnd, Tally};
 
 use super::board::{self, Board};
-use super::rng::Rng;
 use crate::clock::{Deadline, millis, nap, now};
 use crate::failure::Failure;
 use crate::inject;
+use crate::nbd::device::Counts;
 use crate::rig::Rig;
+use crate::rng::Rng;
 use crate::roles::{Role, Stay};
 use crate::swap::{self, PAGE};
 use crate::tasks;
@@ -137,7 +138,7 @@ impl Watch<'_> {
     /// Takes the new async page faults out of the trace before it is full.
     fn count(&mut self) -> anyhow::Result<()> {
         if let (Ok(trace), Some(count)) = (&mut self.rig.trace, &mut self.async_pf) {
-            *count += u64::from(trace.take(self.vcpu)?);
+            *count += u64::from(trace.take(self.vcpu)?.tried);
         }
         Ok(())
     }
@@ -167,7 +168,7 @@ impl Watch<'_> {
     }
 
     fn tally(&mut self) -> anyhow::Result<Tally> {
-        let [swap_reads, swap_writes, delayed] = self.rig.swap.server.counts()?;
+        let Counts { reads: swap_reads, writes: swap_writes, delayed, .. } = self.rig.swap.server.counts()?;
         Ok(Tally { swap_reads, swap_writes, delayed, async_pf: self.async_pf, ..self.board.tally() })
     }
 }

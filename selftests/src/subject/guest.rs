@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The guest: a few bytes of real-mode code, and what its memory holds.
+//! The guest: a few bytes of real-mode code, and what its memory holds. The one that takes
+//! async page faults itself has its program in `paravirt`.
 //!
 //! Owns: the guest's address map, its code, the pattern of its pages. Must not:
 //! make a system call.
@@ -36,6 +37,16 @@ pub(crate) enum Guest {
     /// One on a machine with such an irqchip, and interrupts on, as an async page fault
     /// needs.
     Async = 2,
+    /// One in long mode that has enabled async page faults and does something else
+    /// meanwhile.
+    Paravirt = 3,
+}
+
+impl Guest {
+    /// Needs it an irqchip in the kernel?
+    pub(super) fn has_irqchip(self) -> bool {
+        matches!(self, Self::Async | Self::Paravirt)
+    }
 }
 
 /// How the machine is built.
@@ -54,13 +65,13 @@ impl Setup {
     }
 
     pub(super) fn from_args(args: &[u64]) -> anyhow::Result<Self> {
-        let all = [Guest::Without, Guest::Sync, Guest::Async];
+        let all = [Guest::Without, Guest::Sync, Guest::Async, Guest::Paravirt];
         let guest = all.into_iter().find(|guest| *guest as u64 == args[0]);
         let guest = guest.with_context(|| format!("no guest is {}", args[0]))?;
         Ok(Self { guest, write: args[1] != 0 })
     }
 
-    /// The guest's program.
+    /// The program of a guest in real mode.
     pub(super) fn code(self) -> [u8; 6] {
         if self.write { WRITE } else { READ }
     }
@@ -113,7 +124,7 @@ mod tests {
         let setup = Setup { guest: Guest::Async, write: false };
         let [first, second] = setup.to_args();
         assert_eq!(Setup::from_args(&[first, second]).unwrap(), setup);
-        assert!(Setup::from_args(&[3, 0]).is_err());
+        assert!(Setup::from_args(&[4, 0]).is_err());
         assert_eq!(setup.rflags() & 0x200, 0x200);
     }
 }

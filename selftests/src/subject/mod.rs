@@ -6,7 +6,8 @@
 //! vcpu       Go → KVM_RUN → Done                faults on the withheld page, or
 //! toucher    Go → load, store, O_DIRECT → Done  does so without a guest
 //! writer     Go → mmap, munmap → Done           wants the mmap lock
-//! same-vma   Go → mprotect → Done               wants the lock of the guest memory's VMA, too
+//! same-vma   Go → mprotect → Done               wants the lock of the guest memory's VMA, too;
+//!                                               a behaviour has it make another change
 //! bystander  Go → mmap, munmap → Done           wants the mmap lock behind that one
 //! ```
 //!
@@ -14,27 +15,32 @@
 //! in memory before guest memory is mapped; after that no thread allocates or
 //! maps anything but what it is told to. Must not: decide when a hold ends.
 
+mod change;
 mod guest;
 mod memory;
+mod paravirt;
 mod toucher;
 mod vcpu;
 pub(crate) mod vm;
 mod writer;
 
+pub(crate) use change::Change;
 pub(crate) use guest::{Guest, PAGES, Setup, value_at};
 pub(crate) use memory::Kind;
 pub(crate) use toucher::Touch;
+pub(crate) use writer::map_and_unmap;
 
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 
 use anyhow::Context;
-use kvm_ioctls::VcpuFd;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 use crate::wire::{Channel, Message, Op};
 use crate::{cpus, roles};
 use memory::Memory;
 use toucher::Toucher;
+use vcpu::Vcpu;
 use writer::Writer;
 
 /// The channels to the threads of a probed process, one each.
@@ -59,8 +65,21 @@ impl<T> Threads<T> {
     }
 }
 
+/// A signal that a vCPU thread may get, and that means nothing to it.
+pub(crate) const INTERRUPT: Signal = Signal::SIGUSR1;
+
+extern "C" fn ignore(_signal: libc::c_int) {}
+
+/// Without SA_RESTART: a system call that is interrupted must say so.
+fn handle_interrupts() -> anyhow::Result<()> {
+    let action = SigAction::new(SigHandler::Handler(ignore), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler does nothing.
+    unsafe { sigaction(INTERRUPT, &action) }.with_context(|| format!("catching {INTERRUPT}")).map(drop)
+}
+
 /// What `role subject` runs until the conductor goes away.
 pub(crate) fn serve(control: &Channel, channels: Threads<Channel>) -> anyhow::Result<()> {
+    handle_interrupts()?;
     let Some(order) = control.next()? else { return Ok(()) };
     let setup = Setup::from_args(&order.args)?;
     let disk = order.text();
@@ -91,12 +110,7 @@ pub(crate) fn serve(control: &Channel, channels: Threads<Channel>) -> anyhow::Re
 }
 
 /// Starts the threads and gives their ids; without a `vcpu` its own is 0.
-fn start(
-    channels: Threads<Channel>,
-    vcpu: Option<VcpuFd>,
-    toucher: Toucher,
-    hva: usize,
-) -> anyhow::Result<Threads<u64>> {
+fn start(channels: Threads<Channel>, vcpu: Option<Vcpu>, toucher: Toucher, hva: usize) -> anyhow::Result<Threads<u64>> {
     let Threads { vcpu: vcpu_orders, toucher: toucher_orders, writer, same_vma, bystander } = channels;
     let vcpu = match vcpu {
         Some(vcpu) => thread("vcpu", move |ready| vcpu::run(vcpu, &vcpu_orders, ready))?,

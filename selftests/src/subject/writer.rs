@@ -8,7 +8,8 @@ use std::sync::mpsc::Sender;
 
 use nix::errno::Errno;
 
-use super::guest::{PAGE, PAGES};
+use super::change::Change;
+use super::guest::PAGE;
 use super::tid;
 use crate::clock;
 use crate::wire::{Channel, Message, Op};
@@ -18,27 +19,29 @@ use crate::wire::{Channel, Message, Op};
 pub(super) enum Writer {
     /// A VMA of its own, which has nothing to do with the guest: `mmap` and `munmap`.
     Elsewhere,
-    /// The VMA of the guest memory at this address: `mprotect` of its last page, which
-    /// no trial accesses, and back again.
+    /// The VMA of the guest memory at this address: a [`Change`].
     GuestVma(usize),
 }
 
-/// Obeys `Go` with `Done(0, start, end)` until the conductor goes.
+/// Obeys `Go`, or `Go(change, page, byte)`, with `Done(0, start, end)` until the conductor goes.
 pub(super) fn run(writer: Writer, orders: &Channel, ready: &Sender<u64>) {
     // The first reading of the clock maps its page; a fault during a hold would wait.
     clock::now();
     if ready.send(tid()).is_err() {
         return;
     }
-    while let Ok(Some(_)) = orders.next() {
+    while let Ok(Some(order)) = orders.next() {
         let start = clock::now();
         let written = match writer {
-            Writer::Elsewhere => map_and_unmap(),
-            Writer::GuestVma(hva) => protect(hva),
+            Writer::Elsewhere => map_and_unmap().map_err(anyhow::Error::from),
+            Writer::GuestVma(hva) => {
+                let [change, page, byte, ..] = order.args;
+                Change::from_arg(change).and_then(|change| change.make(hva, page, byte))
+            }
         };
         let answer = match written {
             Ok(()) => Message::new(Op::Done, &[0, start, clock::now()]),
-            Err(error) => Message::with_text(Op::Fail, error.desc()),
+            Err(error) => Message::with_text(Op::Fail, &format!("{error:#}")),
         };
         if orders.send(&answer).is_err() {
             return;
@@ -46,7 +49,7 @@ pub(super) fn run(writer: Writer, orders: &Channel, ready: &Sender<u64>) {
     }
 }
 
-fn map_and_unmap() -> nix::Result<()> {
+pub(crate) fn map_and_unmap() -> nix::Result<()> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
     let page = unsafe { libc::mmap(std::ptr::null_mut(), PAGE, libc::PROT_READ, flags, -1, 0) };
@@ -55,14 +58,5 @@ fn map_and_unmap() -> nix::Result<()> {
     }
     // SAFETY: the page was mapped above, and nothing refers to it.
     Errno::result(unsafe { libc::munmap(page, PAGE) })?;
-    Ok(())
-}
-
-fn protect(hva: usize) -> nix::Result<()> {
-    let last = hva + (PAGES - 1) * PAGE;
-    for protection in [libc::PROT_READ, libc::PROT_READ | libc::PROT_WRITE] {
-        // SAFETY: the page stays mapped, and nobody writes to it meanwhile.
-        Errno::result(unsafe { libc::mprotect(last as *mut libc::c_void, PAGE, protection) })?;
-    }
     Ok(())
 }

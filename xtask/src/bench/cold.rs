@@ -61,7 +61,7 @@ fn pair(bench: &Bench<'_>, index: u32) -> Result<(f64, f64), Error> {
     let config = &built.context("a run has no patched side")?.config;
     file::make_dir(&out)?;
     std::fs::copy(config, out.join(".config")).with_context(|| format!("cannot copy {config}"))?;
-    let phase = bench.progress.phase(format!("clean make {}", index + 1));
+    let phase = bench.progress.phase_like(format!("clean make {}", bench.key), format!("clean make {}", index + 1));
     let made = Cmd::new("env").args(words).env(NO_CCACHE.0, NO_CCACHE.1).deadline(DEADLINE).run()?;
     phase.done(format!("{:.1} s", made.elapsed.as_secs_f64()));
     Ok((ran.wall, made.elapsed.as_secs_f64()))

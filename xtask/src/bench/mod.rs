@@ -95,7 +95,7 @@ pub fn measure(ask: &Ask, checkout: &Path, progress: &Progress) -> Result<Report
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let runner = Runner { program, checkout: checkout.to_owned(), target: target.name.clone() };
 
-    let phase = progress.phase(format!("{}: warming up", target.name));
+    let phase = progress.phase_like(format!("warm up {}", target.name), format!("{}: warming up", target.name));
     let first = runner.test(&cache.root, &[], &[])?;
     phase.done(format!("{:.1} s", first.wall));
     let base = base(&cache, &key, &first.info, target.compat()?.len(), progress)?;

@@ -174,7 +174,7 @@ mod tests {
     fn runner(checkout: &Path, outcome: &Outcome) -> Runner {
         let record = checkout.join(outcome.run.as_deref().unwrap());
         std::fs::create_dir_all(&record).unwrap();
-        let plan = Plan { trials: 1, ..Plan::of(select(&[]).unwrap()) };
+        let plan = Plan { trials: 1, ..Plan::of(select(&[]).unwrap().cells) };
         let info = RunInfo::new(&["xtask".to_owned()], "tcg", Variant::Measure, &plan, None);
         std::fs::write(record.join("run.json"), serde_json::to_vec(&info).unwrap()).unwrap();
         let answer = serde_json::to_string(outcome).unwrap();

@@ -28,7 +28,7 @@ use crate::worktree;
 type Pair = (f64, f64);
 
 pub(super) fn rows(bench: &Bench<'_>, fork: &Fork) -> Result<Vec<Row>, Error> {
-    let phase = bench.progress.phase("own steps");
+    let phase = bench.progress.phase_like(format!("own steps {}", bench.runs), "own steps");
     let mut rows = vec![archive(bench)?];
     let (pairs, troubles) = sample(bench.runs, |_| side(bench))?;
     rows.extend(both(&budget::SIDE_NEW, &budget::SIDE_KNOWN, &pairs, troubles));
@@ -53,7 +53,7 @@ fn both(one: &'static Budget, other: &'static Budget, pairs: &[Pair], troubles: 
 
 fn archive(bench: &Bench<'_>) -> Result<Row, Error> {
     let init = guest::build(&bench.runner.checkout, &Progress::silent())?;
-    let cells = select(&[]).context("no cell is selected")?;
+    let cells = select(&[]).context("no cell is selected")?.cells;
     let plan = Plan::of(cells);
     let path = bench.scratch.path().join("initramfs.cpio");
     let (samples, notes) = sample(bench.runs, |_| {

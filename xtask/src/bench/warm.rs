@@ -141,7 +141,7 @@ impl Fork {
 /// One edited file to verdict. The first run, of the unedited tree, builds all and
 /// does not count.
 pub(super) fn edit(bench: &Bench<'_>, fork: &Fork) -> Result<Row, Error> {
-    let phase = bench.progress.phase("a clone's first build");
+    let phase = bench.progress.phase_like(format!("first build {}", bench.key), "a clone's first build");
     match fork.test(bench, bench.base) {
         Err(Error::Interrupted) => return Err(Error::Interrupted),
         Err(error) => return Ok(Row::failed(&budget::EDIT, error.to_string())),

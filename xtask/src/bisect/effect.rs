@@ -135,13 +135,24 @@ mod tests {
             hold_ms: 100.0,
             wait_ms: WaitMs { median: 0.1, p99: max, max },
             holder: vec!["blk_io_schedule".to_owned(), "swap_readpage".to_owned()],
+            guest_progress: None,
             reason: None,
         }
     }
 
     fn side(verdict: Verdict, cells: Vec<CellOutcome>) -> SideOutcome {
         let reasons = vec!["Kernel panic - not syncing: other".to_owned()];
-        SideOutcome { side: "tree".to_owned(), boot_ms: 900, controls_ok: true, cells, stress: None, verdict, reasons }
+        SideOutcome {
+            side: "tree".to_owned(),
+            boot_ms: 900,
+            controls_ok: true,
+            cells,
+            behaviours: Vec::new(),
+            stress: None,
+            storm: None,
+            verdict,
+            reasons,
+        }
     }
 
     #[test]

@@ -16,7 +16,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -31,6 +30,7 @@ use crate::cache::Lock;
 use crate::error::Error;
 use crate::file;
 use crate::progress::Progress;
+use crate::store;
 
 /// Below the checkout: where bisections are recorded; not committed.
 pub const BISECTIONS: &str = "results/bisect";
@@ -165,15 +165,7 @@ impl Journal {
     /// It cannot be created.
     pub fn create(checkout: &Path, header: Header) -> Result<Self, Error> {
         let all = checkout.join(BISECTIONS);
-        file::make_dir(&all)?;
-        let prefix = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ-").to_string();
-        let dir = tempfile::Builder::new()
-            .prefix(&prefix)
-            .rand_bytes(6)
-            .permissions(std::fs::Permissions::from_mode(0o755))
-            .tempdir_in(&all)
-            .with_context(|| format!("cannot create a folder in {}", all.display()))?
-            .keep();
+        let dir = store::claim(&all)?.keep();
         let mut text = serde_json::to_vec_pretty(&header).context("cannot encode a bisection")?;
         text.push(b'\n');
         let lock = Lock::acquire(&dir.join("lock"), &dir.display().to_string(), &Progress::silent())?;

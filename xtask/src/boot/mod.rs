@@ -85,8 +85,10 @@ impl Deadlines {
     pub fn new(patience: f64, plan: &Plan) -> Self {
         let patience = if patience.is_finite() { patience.max(1.0) } else { 1.0 };
         let scaled = |seconds: f64| Duration::from_secs_f64(seconds * patience);
-        let stress = plan.stress.map_or(0.0, |stress| f64::from(stress.seconds) + 90.0);
-        let cell = f64::from(plan.trials) * (f64::from(plan.hold_ms) / 1e3 + 0.4);
+        let stress = plan.stress.map_or(0.0, |stress| f64::from(stress.seconds) + 90.0)
+            + plan.storm.map_or(0.0, |storm| f64::from(storm.seconds) + 90.0);
+        let cell = f64::from(plan.trials) * (f64::from(plan.hold_ms) / 1e3 + 0.4)
+            + 10.0 * f64::from(plan.repeat.saturating_sub(1));
         Self {
             stillborn: Duration::from_millis(300),
             // The host's work alone: a guest's CPU has no part in it.
@@ -102,7 +104,9 @@ impl Deadlines {
             power_off: scaled(5.0),
             // A backstop against a guest that sends frames for ever. A stress sends a note
             // every few seconds, and its own end may take a minute.
-            total: scaled(60.0 + plan.cells.len() as f64 * (10.0 + cell) + stress),
+            total: scaled(
+                60.0 + plan.cells.len() as f64 * (10.0 + cell) + plan.behaviours.len() as f64 * 25.0 + stress,
+            ),
             drain: Duration::from_secs(3),
         }
     }
@@ -130,7 +134,7 @@ impl Order<'_> {
     pub(crate) fn with_boot<T>(&self, make: impl FnOnce(&qemu::Boot<'_>) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let &Order { kernel, initramfs, accel, memory_mib, plan, append: extra } = self;
         let version = kernel_version(kernel)?;
-        let (stress, patience) = (plan.stress.is_some(), self.patience());
+        let (stress, patience) = (plan.stress.is_some() || plan.storm.is_some(), self.patience());
         let tsc_khz = clock::tsc_khz();
         make(&qemu::Boot { accel, kernel, version, tsc_khz, memory_mib, stress, patience, initramfs, extra })
     }
@@ -138,6 +142,14 @@ impl Order<'_> {
     /// How long its phases may take.
     pub(crate) fn deadlines(&self) -> Deadlines {
         Deadlines::new(self.patience(), self.plan)
+    }
+
+    /// The boot into this folder, for people; it takes as long as others that measure as much.
+    pub(crate) fn phase(&self, dir: &Path, progress: &Progress) -> Phase {
+        let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let stress = self.plan.stress.map_or(0, |stress| stress.seconds);
+        let kind = format!("boot {} cells, {} trials, {stress} s", self.plan.cells.len(), self.plan.trials);
+        progress.phase_like(kind, format!("booting {name}"))
     }
 
     /// The plan's patience knows the kernel, the accelerator's only the CPU.
@@ -156,7 +168,7 @@ impl Order<'_> {
 pub fn boot(order: &Order<'_>, dir: &Path, progress: &Progress) -> Result<Transcript, Error> {
     let argv = order.with_boot(qemu::argv)?;
     let machine = Machine { argv, dir: dir.to_owned(), deadlines: order.deadlines() };
-    supervise(&machine, order.plan.cells.len(), progress)
+    supervise(&machine, order.plan.cells.len(), order.phase(dir, progress))
 }
 
 /// The image's version, or `None` if it is no bzImage, which is QEMU's to refuse.
@@ -167,15 +179,13 @@ fn kernel_version(kernel: &Path) -> anyhow::Result<Option<(u32, u32)>> {
     Ok(qemu::kernel_version(&head))
 }
 
-/// Starts and supervises any machine; `cells` is the length of the progress bar.
+/// Starts and supervises any machine; `cells` is the length of the bar of this phase.
 ///
 /// # Errors
 /// As [`boot`].
-pub fn supervise(machine: &Machine, cells: usize, progress: &Progress) -> Result<Transcript, Error> {
+pub fn supervise(machine: &Machine, cells: usize, phase: Phase) -> Result<Transcript, Error> {
     let record = Record::create(&machine.dir, &machine.argv)?;
     let streams = Streams::new(&machine.dir)?;
-    let name = machine.dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let phase = progress.phase(format!("booting {name}"));
     phase.length(cells as u64);
     let child = Child::start(&record.cmd())?;
     let mut life = Life {
@@ -262,6 +272,8 @@ impl Life<'_> {
         match frame {
             Frame::Hello { kernel, .. } => self.phase.detail(format!("Linux {kernel}")),
             Frame::Start { cell } => self.phase.detail(cell.to_string()),
+            Frame::BehaviourStart { behaviour } => self.phase.detail(behaviour.to_string()),
+            Frame::StormStart { storm } => self.phase.detail(format!("storm of {} s", storm.seconds)),
             Frame::StressStart { stress } => self.phase.detail(format!("stress of {} s", stress.seconds)),
             Frame::Result { .. } => {
                 self.seen.results += 1;

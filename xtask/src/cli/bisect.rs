@@ -19,7 +19,7 @@ const TRIALS: u32 = 1;
 
 /// `cargo xtask bisect`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = EXIT_CODES, after_long_help = EXAMPLES)]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct BisectArgs {
     /// Search the history of this git clone; its checkout, index, refs and `git bisect` state stay untouched
     #[arg(long, value_name = "PATH")]
@@ -169,7 +169,10 @@ impl BisectArgs {
             cell: self.cell.clone(),
             trials: Some(self.trials),
             stress: None,
+            repeat: 1,
+            seed: 0,
             stress_seed: None,
+            storm: None,
             boot: self.boot.clone(),
         }
     }
@@ -209,13 +212,7 @@ Examples:
                                          the first kernel without it
   cargo xtask bisect --resume            after Ctrl-C, a crash, or the end of --budget
 
-The record is below results/bisect: journal.jsonl, bisect.log for `git bisect replay`, every boot, report.md for a mail.
-
-Exit codes:
-    0  the culprit is found and confirmed
-    2  the arguments make no sense, or the history has changed since the bisection was begun
-  125  not found, not confirmed, or put down: the report says which, and what it can be
-  130  interrupted; --resume goes on";
+The record is below results/bisect: journal.jsonl, bisect.log for `git bisect replay`, every boot, report.md for a mail.";
 
 #[cfg(test)]
 mod tests {

@@ -127,6 +127,14 @@ to the line. A tree that does not compile is one line, too: the compiler's. Fewe
 
   cargo xtask watch --linux ~/linux --cell 'anon.*' --trials 5";
 
+/// `cargo xtask doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print the findings as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `cargo xtask logs`.
 #[derive(Debug, Args)]
 pub struct LogsArgs {
@@ -174,7 +182,7 @@ pub struct CleanArgs {
     #[arg(long, group = "what")]
     pub sources: bool,
 
-    /// Runs, but for the newest in which each target passed: gone for good
+    /// Runs, but for the newest in which each target passed, and reviews: gone for good
     #[arg(long, group = "what")]
     pub runs: bool,
 

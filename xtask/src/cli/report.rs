@@ -8,6 +8,21 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::Manners;
 use crate::sizes;
 
+/// `cargo xtask judge`.
+#[derive(Debug, Args)]
+pub struct JudgeArgs {
+    /// A folder, or an id below results/runs [default: the newest run]
+    pub run: Option<String>,
+
+    /// Print the result as one JSON object on standard output, and nothing else there
+    #[arg(long)]
+    pub json: bool,
+
+    /// Keep a passed run as committed evidence: results/reference/, and the table in README.md
+    #[arg(long)]
+    pub reference: bool,
+}
+
 /// `cargo xtask report`.
 #[derive(Debug, Args)]
 #[command(after_long_help = REPORT_EXAMPLES)]

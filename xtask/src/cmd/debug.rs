@@ -65,7 +65,7 @@ fn debug(lab: &Lab, hand: &Hand) -> Result<u8, Error> {
     std::io::stdout().write_all(told.as_bytes()).context("cannot write to standard output")?;
     std::io::stdout().flush().context("cannot write to standard output")?;
     let machine = Machine { argv, dir: dir.path().to_owned(), deadlines: patient() };
-    let transcript = boot::supervise(&machine, lab.plan.cells.len(), &lab.progress)?;
+    let transcript = boot::supervise(&machine, lab.plan.cells.len(), lab.progress.phase("the guest"))?;
     lab.progress.say(format!("the guest has ended, {} frames", transcript.frames.len()));
     Ok(0)
 }

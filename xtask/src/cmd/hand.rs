@@ -51,7 +51,10 @@ pub(super) fn lab(boot: &BootArgs, cell: Vec<String>, checkout: &Path) -> Result
         cell,
         trials: None,
         stress: None,
+        repeat: 1,
+        seed: 0,
         stress_seed: None,
+        storm: None,
         boot: boot.clone(),
     };
     lab::open(&args, checkout, Record::New)

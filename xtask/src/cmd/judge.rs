@@ -5,13 +5,14 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::print;
+use super::{print, storm};
 use crate::cli::JudgeArgs;
 use crate::error::Error;
 use crate::file;
 use crate::outcome::Outcome;
 use crate::report::readme;
 use crate::store::{self, RunInfo};
+use crate::storm::Report;
 
 /// Judges and prints; the exit code is the outcome's.
 ///
@@ -20,6 +21,14 @@ use crate::store::{self, RunInfo};
 pub fn run(args: &JudgeArgs, checkout: &Path) -> Result<u8, Error> {
     let dir = store::find(checkout, args.run.as_deref())?;
     let outcome = store::judge_again(&dir)?;
+    if let Some((_, Some(report), boots)) = store::storms_again(&dir)? {
+        let report = Report { run: outcome.run, ..report };
+        storm::show(&report, args.json)?;
+        if args.reference {
+            storm::keep_evidence(&report, &boots, checkout)?;
+        }
+        return Ok(outcome.exit);
+    }
     print(&outcome, args.json)?;
     if args.reference {
         keep(&outcome, &store::read_info(&dir)?, checkout)?;

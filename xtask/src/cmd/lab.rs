@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use anyhow::anyhow;
-use selftests::plan::{self, Plan};
+use selftests::plan::{self, Plan, Selection};
 use sha2::{Digest, Sha256};
 
 use crate::accel::{self, Accel};
@@ -20,6 +20,7 @@ use crate::guest;
 use crate::measure::Lab;
 use crate::progress::Progress;
 use crate::store::{self, RunDir, RunInfo};
+use crate::variant::Variant;
 
 /// What measures, before there is a record.
 pub(super) struct Tools {
@@ -41,15 +42,20 @@ pub(super) struct Tools {
 /// A filter selects nothing, or the host lacks something.
 pub(super) fn tools(args: &MeasureArgs, checkout: &Path) -> Result<Tools, Error> {
     let progress = Progress::new(args.boot.manners.quiet);
-    let cells = plan::select(&args.cell).map_err(|error| Error::NothingSelected(anyhow!(error)))?;
+    if args.storm.is_some() && args.config == Variant::Debug {
+        return Err(Error::Usage(anyhow!("--storm measures waits, which with --config debug say nothing")));
+    }
+    let Selection { cells, behaviours } =
+        plan::select(&args.cell).map_err(|error| Error::NothingSelected(anyhow!(error)))?;
     let cache = Cache::open()?;
 
     doctor::ensure(&Host::this(&cache.root), args.boot.manners.yes, &progress)?;
     let accel = accel::choose(&cache.root, args.boot.accel)?;
     progress.say(format!("accelerator: {}", accel.why));
     let patience = accel.patience() * args.config.patience();
-    let (trials, hold_ms, stress) = (args.trials(), args.hold_ms(), args.stress());
-    let plan = Plan { trials, hold_ms, patience, stress, ..Plan::of(cells) };
+    let (seed, hold_ms, stress, storm) = (args.seed, args.hold_ms(), args.stress(), args.storm());
+    let plan = Plan { behaviours, seed, hold_ms, patience, stress, storm, ..Plan::of(cells) };
+    let plan = plan.of_trials(args.trials(), args.repeat);
     let init = guest::build(checkout, &progress)?;
     Ok(Tools { cache, progress, accel, plan, init })
 }

@@ -22,6 +22,7 @@ pub mod results;
 pub mod review;
 pub mod series;
 pub mod shell;
+pub mod storm;
 pub mod test;
 pub mod watch;
 

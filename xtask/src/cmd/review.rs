@@ -33,6 +33,7 @@ use crate::series;
 use crate::side::Side;
 use crate::source::{LinuxArg, Request};
 use crate::target::Target;
+use crate::times;
 use crate::verdict::Verdict;
 use desk::Desk;
 
@@ -245,7 +246,7 @@ impl Bench<'_> {
             error => error,
         })?;
         let mut kernels = vec![Some(baseline.hash)];
-        let mut good = 0;
+        let (mut good, mut took) = (0, Vec::new());
         for (at, (row, step)) in rows.iter_mut().zip(&self.plan.steps).enumerate() {
             let started = std::time::Instant::now();
             let prefix = step.prefix.filter(|_| step.not_built.is_none());
@@ -265,7 +266,10 @@ impl Bench<'_> {
             }
             row.seconds = started.elapsed().as_secs_f64();
             let (count, verdict, seconds) = (self.plan.steps.len(), row.verdict, row.seconds);
-            self.progress.say(format!("patch {}/{count}: {verdict} ({seconds:.0} s)", at + 1));
+            took.push(seconds);
+            let rest =
+                times::rest(&took, count - took.len()).map_or_else(String::new, |rest| format!("; the others {rest}"));
+            self.progress.say(format!("patch {}/{count}: {verdict} ({seconds:.0} s){rest}", at + 1));
         }
         Ok(kernels)
     }

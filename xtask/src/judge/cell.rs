@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use selftests::cell::{Path, Probe, Situation};
 use selftests::lockwait::shows_lock_wait;
 use selftests::plan::Plan;
-use selftests::protocol::{CellEnd, ProbeSample, Sample};
+use selftests::protocol::{CellEnd, Meanwhile, ProbeSample, Sample};
 
 use super::compare::HELD_SHARE;
 
@@ -50,6 +50,7 @@ fn one(record: &Record<'_>, plan: &Plan, probe: Probe) -> CellOutcome {
         hold_ms: stats::thousandths(stats::max(&holds).unwrap_or_default()),
         wait_ms: stats::waits(&waits).unwrap_or(WaitMs { median: 0.0, p99: 0.0, max: 0.0 }),
         holder: holder(trials, probe, state),
+        guest_progress: trials.iter().filter_map(|sample| progress(sample)).min(),
         reason,
     }
 }
@@ -143,7 +144,7 @@ fn held_in(sample: &Sample, met: &ProbeSample, plan: &Plan) -> Result<bool, Stri
 /// there when the pass ends, and KVM has no reason left to try: then the vCPU's
 /// own stack, which waits inside KVM_RUN, is the proof. That a guest which may
 /// not take async page faults cannot slip through is seen on the released side,
-/// where nothing but the tracepoint counts.
+/// where nothing but the tracepoint counts. `apf-guest` is proved by what follows, too.
 fn on_its_path(situation: Situation, sample: &Sample) -> Result<(), String> {
     let Situation::Fault(_, path, _) = situation else { return Ok(()) };
     // One blocked probe is enough: a reader that needs no mmap lock returns from
@@ -153,11 +154,28 @@ fn on_its_path(situation: Situation, sample: &Sample) -> Result<(), String> {
     match (path, sample.async_pf) {
         (Path::Sync, Some(0) | None) => Ok(()),
         (Path::Sync, Some(n)) => Err(format!("{n} async page faults were tried on the synchronous path")),
-        (Path::ApfHalt, None) => Err("the tracepoint kvm:kvm_try_async_get_page cannot be read".to_owned()),
-        (Path::ApfHalt, Some(0)) if was_held && vcpu_waits => Ok(()),
-        (Path::ApfHalt, Some(0)) => Err("no async page fault was tried".to_owned()),
+        (Path::ApfHalt | Path::ApfGuest, None) => {
+            Err("the tracepoint kvm:kvm_try_async_get_page cannot be read".to_owned())
+        }
+        (Path::ApfHalt | Path::ApfGuest, Some(0)) if was_held && vcpu_waits => Ok(()),
+        (Path::ApfHalt | Path::ApfGuest, Some(0)) => Err("no async page fault was tried".to_owned()),
         (Path::ApfHalt, Some(_)) => Ok(()),
+        (Path::ApfGuest, Some(_)) => went_on(sample),
         (Path::User | Path::ProcessVm | Path::Odirect, _) => below_its_call(path, &sample.waiter),
+    }
+}
+
+/// Was the guest told of its page, by its own word and by KVM's, and did its other task go on
+/// until the page was ready?
+fn went_on(sample: &Sample) -> Result<(), String> {
+    match sample.meanwhile {
+        None => Err("nothing is known of the guest's other task".to_owned()),
+        Some(Meanwhile { injected: None, .. }) => Err("the tracepoint kvm:kvm_inj_exception cannot be read".to_owned()),
+        Some(Meanwhile { told, injected: Some(injected), .. }) if told == 0 || injected == 0 => {
+            Err(format!("the guest counts {told} pages that are not present, KVM {injected} page faults for it"))
+        }
+        Some(Meanwhile { progress: 0, .. }) => Err("the guest's other task made no progress".to_owned()),
+        Some(_) => Ok(()),
     }
 }
 
@@ -165,7 +183,7 @@ fn on_its_path(situation: Situation, sample: &Sample) -> Result<(), String> {
 /// spellings each kernel has its own.
 fn below_its_call(path: Path, waiter: &[String]) -> Result<(), String> {
     let calls: &[&str] = match path {
-        Path::Sync | Path::ApfHalt => VCPU,
+        Path::Sync | Path::ApfHalt | Path::ApfGuest => VCPU,
         Path::User => &["asm_exc_page_fault", "exc_page_fault", "async_page_fault", "page_fault", "do_page_fault"],
         Path::ProcessVm => &["process_vm_rw", "process_vm_rw_core", "SyS_process_vm_readv", "SyS_process_vm_writev"],
         Path::Odirect => {
@@ -178,6 +196,11 @@ fn below_its_call(path: Path, waiter: &[String]) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("who waited is not below {}: {}", calls[0], waiter.join(" < ")))
+}
+
+/// Of a guest that was told of its page and so was free.
+fn progress(sample: &Sample) -> Option<u64> {
+    sample.meanwhile.filter(|met| met.told > 0).map(|met| met.progress)
 }
 
 /// The most frequent stack of who waited for the IO; of equally frequent ones the

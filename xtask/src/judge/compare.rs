@@ -6,8 +6,8 @@
 
 use selftests::plan::Plan;
 
-use super::Reason;
-use crate::outcome::{CellOutcome, CellState, SideOutcome};
+use super::{BASELINE, Reason};
+use crate::outcome::{BehaviourState, CellOutcome, CellState, SideOutcome};
 use crate::target::{Expected, Target};
 use crate::verdict::Verdict;
 
@@ -25,9 +25,6 @@ pub const RELEASED_SHARE: f64 = 0.05;
 /// And no wait at all may come near the hold's end: half of it is 50 times what an
 /// idle host shows, and still far from what a held lock looks like.
 const LONGEST_RELEASED_SHARE: f64 = 0.5;
-
-/// The side whose states are facts about a stock kernel.
-const BASELINE: &str = "baseline";
 
 /// A finding about one cell, kept apart from its place so that cells of which the
 /// same is to be said share one line.
@@ -93,7 +90,8 @@ fn grouped(side: &str, differences: Vec<Difference>) -> Vec<Reason> {
 }
 
 fn nothing_measured(side: &SideOutcome) -> Option<Reason> {
-    let measured = faults(side).any(|cell| cell.state != CellState::Skipped);
+    let tried = side.behaviours.iter().any(|seen| seen.state != BehaviourState::Skipped);
+    let measured = tried || faults(side).any(|cell| cell.state != CellState::Skipped);
     (!measured).then(|| Reason::new(Verdict::Inconclusive, format!("{}: nothing but controls was measured", side.side)))
 }
 

@@ -110,7 +110,8 @@ impl Make {
         // Nearly the first file that any build makes.
         let clean = !self.build.join("kernel/bounds.s").exists();
         let mut meter = Meter::new(self.usual_steps(), clean);
-        let phase = progress.phase(name);
+        // How far a clean build is, its steps say better.
+        let phase = if clean { progress.phase(name) } else { progress.phase_like(self.kind(name), name) };
         let mut shown = None;
         let result = self.run("bzImage", |line| {
             let Some(step) = meter.line(line) else { return };
@@ -141,6 +142,10 @@ impl Make {
 
     fn steps(&self) -> PathBuf {
         notes(&self.build).join("steps")
+    }
+
+    fn kind(&self, name: &str) -> String {
+        format!("{name} again in {}", self.build.display())
     }
 
     fn usual_steps(&self) -> u64 {

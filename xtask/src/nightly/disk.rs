@@ -2,7 +2,7 @@
 //! What goes off the disk when there is too much.
 //!
 //! First build folders and source trees of the cache, the longest unused first: they are
-//! made again from what the cache has. Then runs, the oldest first. Never: downloads,
+//! made again from what the cache has. Then runs and reviews, the oldest first. Never: downloads,
 //! finished kernels, the committed evidence, the newest run in which a target passed in a
 //! variant, a run that may still be at work, a record that this xtask cannot read, and
 //! what another process has locked.
@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 
-use super::is_young;
+use super::{is_recent, is_young};
 use crate::cache::{Cache, Lock};
 use crate::error::Error;
 use crate::interrupt;
@@ -64,7 +64,7 @@ pub fn prune(
     if before <= budget {
         return Ok(disk);
     }
-    let items = builds(cache)?.into_iter().chain(old_runs(checkout, night)?);
+    let items = builds(cache)?.into_iter().chain(old_records(checkout, night)?);
     for item in items {
         if disk.after <= budget {
             break;
@@ -142,15 +142,26 @@ pub(crate) fn builds(cache: &Cache) -> Result<Vec<Item>, Error> {
     Ok(items.into_iter().map(|(_, item)| item).collect())
 }
 
-/// The runs that may go, oldest first.
-pub(crate) fn old_runs(checkout: &Path, night: Option<&str>) -> Result<Vec<Item>, Error> {
-    let history = store::everything(checkout)?;
-    let mut items = Vec::new();
-    for id in old(&history, night, jiff::Timestamp::now()) {
-        let path = checkout.join(store::RUNS).join(&id);
-        items.push(Item { bytes: used(&path)?, what: format!("the run {id}"), path, lock: None });
-    }
-    Ok(items)
+/// The runs and reviews that may go, oldest first.
+pub(crate) fn old_records(checkout: &Path, night: Option<&str>) -> Result<Vec<Item>, Error> {
+    let (history, now) = (store::everything(checkout)?, jiff::Timestamp::now());
+    let runs = old(&history, night, now).into_iter().map(|id| (id, store::RUNS, "run"));
+    let reviews = old_reviews(checkout, now)?.into_iter().map(|id| (id, store::REVIEWS, "review"));
+    let mut records: Vec<_> = runs.chain(reviews).collect();
+    records.sort();
+    let item = |(id, place, what): (String, &str, &str)| -> Result<Item, Error> {
+        let path = checkout.join(place).join(&id);
+        Ok(Item { bytes: used(&path)?, what: format!("the {what} {id}"), path, lock: None })
+    };
+    records.into_iter().map(item).collect()
+}
+
+/// The folders of reviews that nobody works at any more. Other folders are not ours.
+fn old_reviews(checkout: &Path, now: jiff::Timestamp) -> anyhow::Result<Vec<String>> {
+    let reviews = folders(&checkout.join(store::REVIEWS))?;
+    let ids = reviews.iter().filter_map(|dir| dir.file_name()?.to_str());
+    let ended = |id: &&str| store::claimed(id).is_some_and(|at| !is_recent(at, now));
+    Ok(ids.filter(ended).map(str::to_owned).collect())
 }
 
 /// Of the runs, which are the oldest first, the ids of those that nothing depends on.
@@ -177,8 +188,11 @@ fn last_good(history: &[Stored]) -> BTreeSet<&str> {
 
 /// Removes what a kill left of an earlier pruning.
 pub(crate) fn sweep(cache: &Cache, results: &Path) -> anyhow::Result<()> {
-    let places =
-        folders(&cache.root.join("work"))?.into_iter().chain([cache.root.join("sources"), results.join("runs")]);
+    let places = folders(&cache.root.join("work"))?.into_iter().chain([
+        cache.root.join("sources"),
+        results.join("runs"),
+        results.join("reviews"),
+    ]);
     for place in places {
         let Ok(entries) = std::fs::read_dir(&place) else { continue };
         for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {

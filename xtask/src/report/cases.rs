@@ -4,7 +4,9 @@
 //! ```text
 //! target ─ side ─┬ boot: is it sound evidence?
 //!                ├ one case for each cell and probe
-//!                └ stress, if there was one
+//!                ├ one case for each behaviour
+//!                ├ stress, if there was one
+//!                └ storm, if there was one
 //!        └ verdict: only if no case of its sides says why the target is no pass
 //! ```
 //!
@@ -16,7 +18,9 @@ use selftests::plan::Plan;
 
 use super::measured;
 use crate::judge;
-use crate::outcome::{CellOutcome, CellState, SideOutcome, StressState, TargetOutcome};
+use crate::outcome::{
+    BehaviourOutcome, BehaviourState, CellOutcome, CellState, SideOutcome, StressState, TargetOutcome,
+};
 use crate::store::{Boot, Evidence};
 use crate::target::Target;
 use crate::verdict::Verdict;
@@ -49,7 +53,7 @@ pub(super) struct Suite<'a> {
 /// One question.
 #[derive(Debug)]
 pub(super) struct Case<'a> {
-    /// `boot`, `stress`, `verdict`, or `anon.sync.read@1.writer`.
+    /// `boot`, `stress`, `storm`, `verdict`, `sigkill.anon`, or `anon.sync.read@1.writer`.
     pub(super) name: String,
     /// The answer.
     pub(super) answer: Answer,
@@ -89,7 +93,7 @@ pub(super) struct Metric {
     pub(super) name: &'static str,
     /// In that unit.
     pub(super) value: f64,
-    /// `ms`, or empty for a number.
+    /// `ms`, `rounds` of a task, or empty for a number.
     pub(super) unit: &'static str,
 }
 
@@ -98,13 +102,17 @@ impl Case<'_> {
     pub(super) fn metrics(&self) -> Vec<Metric> {
         let Some(cell) = self.cell.filter(|cell| measured(cell)) else { return Vec::new() };
         let ms = |name, value| Metric { name, value, unit: "ms" };
-        vec![
+        let mut metrics = vec![
             Metric { name: "trials", value: f64::from(cell.n), unit: "" },
             ms("wait_median", cell.wait_ms.median),
             ms("wait_p99", cell.wait_ms.p99),
             ms("wait_max", cell.wait_ms.max),
             ms("hold_max", cell.hold_ms),
-        ]
+        ];
+        if let Some(rounds) = cell.guest_progress {
+            metrics.push(Metric { name: "guest_progress_min", value: rounds as f64, unit: "rounds" });
+        }
+        metrics
     }
 }
 
@@ -157,6 +165,10 @@ fn suite<'a>(
         let answer = of_cell(expected.zip(plan), side, cell);
         cases.push(Case { name: cell.place(), answer, cell: Some(cell) });
     }
+    for seen in &side.behaviours {
+        let answer = of_behaviour(evidence.info.as_ref().and(expected), side, seen);
+        cases.push(Case { name: seen.behaviour.clone(), answer, cell: None });
+    }
     if let Some(stress) = &side.stress {
         let why = stress.reason.clone().unwrap_or_default();
         let answer = match stress.state {
@@ -166,7 +178,33 @@ fn suite<'a>(
         };
         cases.push(Case { name: "stress".to_owned(), answer, cell: None });
     }
+    if let Some(storm) = &side.storm {
+        let answer = match &storm.reason {
+            None => Answer::Fine("sound".to_owned()),
+            // A page that was wrong has crashed the boot.
+            Some(why) => Answer::Wrong(side.verdict, why.clone()),
+        };
+        cases.push(Case { name: "storm".to_owned(), answer, cell: None });
+    }
     Suite { side, boot: evidence.boot(&target.target, &side.side), cases }
+}
+
+/// As a cell: where nobody expects anything, it is what it is.
+fn of_behaviour(judged_by: Option<&Target>, side: &SideOutcome, seen: &BehaviourOutcome) -> Answer {
+    let BehaviourOutcome { state, saw, .. } = seen;
+    if *state == BehaviourState::Broken {
+        return Answer::Wrong(Verdict::Invalid, saw.clone());
+    }
+    if side.verdict != Verdict::Pass {
+        return Answer::Skipped(format!("{state}, which proves nothing: the boot is {}", side.verdict));
+    }
+    let wrong = judged_by.and_then(|target| judge::behaviour(target, &side.side, seen));
+    match (wrong, state) {
+        (Some((verdict, text)), _) => Answer::Wrong(verdict, text),
+        (None, BehaviourState::Skipped) => Answer::Skipped(saw.clone()),
+        (None, BehaviourState::Wrong) if side.side != TREE => Answer::Expected(format!("{state}: {saw}")),
+        (None, _) => Answer::Fine(state.to_string()),
+    }
 }
 
 /// By the expectations that the run was made with; a tree without any, and a

@@ -6,6 +6,7 @@
 //! what is wrong, the worst first
 //! one table a target: cells, each side's state and longest wait
 //! who held the lock
+//! the behaviours that are not right on every side
 //! the console's own words, if a kernel failed
 //! the commands that do it again
 //! ```
@@ -33,6 +34,7 @@ pub fn render(evidence: &Evidence) -> String {
     text += &evidence.night.as_ref().map(super::night::markdown).unwrap_or_default();
     for target in &outcome.targets {
         text += &of_target(target);
+        text += &super::behaviours::markdown(target);
     }
     for excerpt in excerpts(evidence) {
         let fence = fence(&excerpt.lines);
@@ -86,7 +88,7 @@ fn head(target: &TargetOutcome) -> Vec<String> {
 
 fn cells(target: &TargetOutcome, rows: &[Row], row: &Row) -> Vec<String> {
     let names: Vec<String> = row.names(rows).iter().map(|name| format!("`{}`", line(name))).collect();
-    let mut cells = vec![names.join(", "), row.windows(), row.probes.join(", ")];
+    let mut cells = vec![names.join(", "), row.windows(), row.probes(rows)];
     for (side, state) in target.sides.iter().zip(row.shown.first().into_iter().flatten()) {
         let waits = longest(&row.of(side)).map(|wait| format!(", {wait:.1} ms")).unwrap_or_default();
         cells.push(format!("{}{waits}", told(*state)));

@@ -30,7 +30,9 @@ pub fn render(outcome: &Outcome, look: Look) -> String {
     }
     for target in &outcome.targets {
         text += &holders(target);
+        text += &super::behaviours::count(target).map(|it| format!("\n{}: {it}\n", target.target)).unwrap_or_default();
         text += &super::stress::render(target);
+        text += &super::storm::render(target);
     }
     text + &table::reasons(outcome, look)
 }
@@ -42,7 +44,7 @@ fn grid(outcome: &Outcome, rows: &[Row], look: Look) -> comfy_table::Table {
     grid.set_header(head);
     for row in rows {
         let mut line =
-            vec![Cell::new(row.names(rows).join("\n")), Cell::new(row.windows()), Cell::new(row.probes.join(", "))];
+            vec![Cell::new(row.names(rows).join("\n")), Cell::new(row.windows()), Cell::new(row.probes(rows))];
         line.extend(row.shown.iter().map(|states| change(states)));
         grid.add_row(line);
     }

@@ -3,6 +3,7 @@
 //!
 //! Owns: every word that a result is told in. Must not: judge, or write anywhere.
 
+mod behaviours;
 mod cases;
 pub mod cover;
 pub mod diff;
@@ -13,12 +14,14 @@ pub mod ktap;
 pub mod list;
 pub mod markdown;
 pub mod matrix;
+mod names;
 pub mod night;
 pub mod page;
 pub mod prefixes;
 pub mod readme;
 pub mod review;
 mod rows;
+mod storm;
 mod stress;
 pub mod table;
 pub mod watch;

@@ -6,7 +6,7 @@
 
 use anyhow::{Context, bail};
 
-use super::{measured, place_of_wait};
+use super::{measured, names, place_of_wait};
 use crate::outcome::{CellOutcome, CellState};
 use crate::store::Reference;
 
@@ -20,9 +20,17 @@ pub const END: &str = "<!-- measured:end -->";
 /// # Errors
 /// A marker is missing, twice there, or in the wrong order.
 pub fn replace(readme: &str, references: &[Reference]) -> anyhow::Result<String> {
-    let (before, rest) = split_once_only(readme, BEGIN)?;
-    let (_, after) = split_once_only(rest, END)?;
-    Ok(format!("{before}{BEGIN}\n{}{END}{after}", block(references)))
+    between(readme, [BEGIN, END], &block(references))
+}
+
+/// `readme` with another block between two markers.
+///
+/// # Errors
+/// A marker is missing, twice there, or in the wrong order.
+pub(crate) fn between(readme: &str, [begin, end]: [&str; 2], block: &str) -> anyhow::Result<String> {
+    let (before, rest) = split_once_only(readme, begin)?;
+    let (_, after) = split_once_only(rest, end)?;
+    Ok(format!("{before}{begin}\n{block}{end}{after}"))
 }
 
 /// An error unless the block in `readme` is what the references give.
@@ -67,8 +75,9 @@ pub fn block(references: &[Reference]) -> String {
 pub fn plain(reference: &Reference) -> Vec<[String; 4]> {
     let row = |group: &Group<'_>| {
         let windows: Vec<String> = group.windows.iter().map(ToString::to_string).collect();
-        let cells = format!("{}@{}", names(reference, group), windows.join(",")).replace('`', "");
-        [cells, group.probes.join(","), told(&group.baseline), told(&group.patched)].map(|text| text.replace("**", ""))
+        let cells = format!("{}@{}", cells(reference, group).join(", "), windows.join(","));
+        [cells, probes(reference, group), told(&group.baseline), told(&group.patched)]
+            .map(|text| text.replace("**", ""))
     };
     groups(reference).iter().map(row).collect()
 }
@@ -161,26 +170,30 @@ fn row(reference: &Reference, group: &Group<'_>) -> String {
     format!(
         "| {} | {} | {} | {} | {} | {} | {} |\n",
         reference.version,
-        names(reference, group),
+        cells(reference, group).iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
         windows.join(", "),
-        group.probes.join(", "),
+        probes(reference, group),
         told(&group.baseline),
         told(&group.patched),
         holder(&group.baseline),
     )
 }
 
-/// `anon.*` if the group has all cells of its backing, else their names.
-fn names(reference: &Reference, group: &Group<'_>) -> String {
-    let (Some(of), ..) = group.shown() else { return String::new() };
-    let mut all: Vec<&str> = Vec::new();
+fn cells(reference: &Reference, group: &Group<'_>) -> Vec<String> {
+    names::cells(&group.names, &every(reference, |cell| &cell.cell))
+}
+
+fn probes(reference: &Reference, group: &Group<'_>) -> String {
+    names::probes(&group.probes, &every(reference, |cell| &cell.probe))
+}
+
+/// The different values of all cells but the controls.
+fn every(reference: &Reference, of: impl Fn(&CellOutcome) -> &str) -> Vec<&str> {
+    let mut all = Vec::new();
     for side in &reference.sides {
-        append(&mut all, side.cells.iter().map(|cell| cell.cell.as_str()).filter(|cell| backing(cell) == of).collect());
+        append(&mut all, side.cells.iter().filter(|cell| !cell.is_control()).map(&of).collect());
     }
-    if all.len() > 1 && all.iter().all(|name| group.names.contains(name)) {
-        return format!("`{of}.*`");
-    }
-    group.names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    all
 }
 
 fn told(cells: &[&CellOutcome]) -> String {

@@ -4,6 +4,7 @@
 //! Owns: which cells share a row: those of one backing that show the same on every
 //! side of every target. Must not: render.
 
+use super::names;
 use crate::outcome::{CellOutcome, CellState, SideOutcome, TargetOutcome};
 
 /// Cells that show the same everywhere: a product of cells, windows and probes.
@@ -22,11 +23,14 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// `anon.*` if the row has all cells of its backing, else their names.
+    /// The cells, as globs where these say all.
     pub(super) fn names(&self, rows: &[Row]) -> Vec<String> {
-        let alone = |other: &Row| other == self || other.backing != self.backing || other.cells == self.cells;
-        let whole = rows.iter().all(alone) && self.cells.len() > 1;
-        if whole { vec![format!("{}.*", self.backing)] } else { self.cells.clone() }
+        names::cells(&self.cells, &every(rows, |row| &row.cells))
+    }
+
+    /// `writer, reader`, or `all`.
+    pub(super) fn probes(&self, rows: &[Row]) -> String {
+        names::probes(&self.probes, &every(rows, |row| &row.probes))
     }
 
     /// `1, 8`.
@@ -41,6 +45,17 @@ impl Row {
         };
         side.cells.iter().filter(within).collect()
     }
+}
+
+/// The different values of all rows.
+fn every(rows: &[Row], of: impl Fn(&Row) -> &Vec<String>) -> Vec<&str> {
+    let mut values: Vec<&str> = Vec::new();
+    for value in rows.iter().flat_map(of) {
+        if !values.contains(&value.as_str()) {
+            values.push(value);
+        }
+    }
+    values
 }
 
 /// Every cell that some target has, in the order of its first appearance, probe by

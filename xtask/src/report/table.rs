@@ -6,6 +6,7 @@
 //! one table a target: cell, probes that saw the same, each side's state, each side's
 //!     longest wait, hold
 //! who held the lock: each stack once, with its cells
+//! the behaviours that are not right on every side
 //! the stress of guest memory, if there was one
 //! reasons, the worst first: what is read last is what matters
 //! ```
@@ -62,7 +63,9 @@ pub fn render(outcome: &Outcome, look: Look) -> String {
         if target.sides.iter().any(|side| !side.cells.is_empty()) {
             let (name, version) = (&target.target, &target.version);
             text += &format!("\n{name} ({version})\n{}{}", trimmed(&table(target, look)), holders(target));
+            text += &super::behaviours::render(target);
             text += &super::stress::render(target);
+            text += &super::storm::render(target);
         }
     }
     text + &reasons(outcome, look)

@@ -80,6 +80,7 @@ mod tests {
             hold_ms: 100.0,
             wait_ms: WaitMs::default(),
             holder: Vec::new(),
+            guest_progress: None,
             reason: None,
         };
         let side = SideOutcome {
@@ -87,7 +88,9 @@ mod tests {
             boot_ms: 900,
             controls_ok: true,
             cells: cells.iter().map(cell).collect(),
+            behaviours: Vec::new(),
             stress: None,
+            storm: None,
             verdict: Verdict::Pass,
             reasons: Vec::new(),
         };

@@ -170,7 +170,8 @@ fn ask(suite: &Suite<'_>, source: &DebianSource, tools: &Tools, progress: &Progr
     if !tools.present() {
         return Err(anyhow!("there is no {} on this host", tools.apt_get.display()).into());
     }
-    let phase = progress.phase(format!("asking the archive for {} {}", source.package, source.series));
+    let question = format!("asking the archive for {} {}", source.package, source.series);
+    let phase = progress.phase_like("archive", question);
     suite.update()?;
     let mut versions = suite.versions(&source.package)?;
     versions.retain(|version| version::in_series(version, &source.series));

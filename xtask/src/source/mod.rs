@@ -140,7 +140,7 @@ fn folder(work: &Work, path: &Path, progress: &Progress) -> Result<Base, Error> 
     if let Some(base) = import::earlier(work, &subject.identity) {
         return Ok(base);
     }
-    let phase = progress.phase(format!("importing {name}"));
+    let phase = progress.phase_like(format!("import {name}"), format!("importing {name}"));
     // Objects that only a clone lent are gone with it, so the index comes after that.
     import::own_repository(work, None)?;
     let index = folder::Index::load(work, path);

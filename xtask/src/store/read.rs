@@ -17,7 +17,8 @@ use super::{INFO, OUTCOME, RUNS, TRANSCRIPT, boot_name, target_file};
 use crate::error::Error;
 use crate::judge;
 use crate::outcome::{Outcome, SideOutcome, TargetOutcome};
-use crate::target::Target;
+use crate::storm;
+use crate::target::{Target, Tolerate};
 use crate::transcript::Transcript;
 use crate::verdict::Verdict;
 
@@ -73,16 +74,11 @@ pub fn read_transcript(dir: &Path, target: &str, side: &str) -> anyhow::Result<T
 fn one(dir: &Path, info: &RunInfo, named: &TargetInfo) -> Result<TargetOutcome, Error> {
     let target = if named.has_target { Some(stored_target(dir, &named.target)?) } else { None };
     let tolerate = target.as_ref().map(|target| target.tolerate.as_slice()).unwrap_or_default();
-    let mut sides = Vec::new();
-    for side in &named.sides {
-        let path = dir.join(boot_name(&named.target, &side.side)?).join(TRANSCRIPT);
-        if path.is_file() {
-            let transcript = read_transcript(dir, &named.target, &side.side)?;
-            sides.push(judge::side(&side.side, &transcript, &info.plan, tolerate));
-        } else if named.stopped.is_none() {
-            sides.push(never_ended(&side.side));
-        }
+    let boots = boots(dir, info, named, tolerate)?;
+    if let (true, Some(boots)) = (compares_storms(info, named), whole(&boots)) {
+        return Ok(storm::judge(&named.target, &named.version, &info.accel, &info.plan, boots).0);
     }
+    let sides = boots.into_iter().map(|(side, _)| side).collect();
     Ok(match (&named.stopped, target) {
         (Some(stopped), _) => {
             judge::ended_early(&named.target, &named.version, sides, stopped.verdict, &stopped.message)
@@ -90,6 +86,50 @@ fn one(dir: &Path, info: &RunInfo, named: &TargetInfo) -> Result<TargetOutcome, 
         (None, Some(target)) => judge::target(&target, &named.version, sides, &info.plan, info.variant),
         (None, None) => judge::tree(&named.target, &named.version, sides),
     })
+}
+
+/// Each boot as judged by itself, with its transcript. One that was never made, because the run
+/// stopped with an error, is not there.
+fn boots(
+    dir: &Path,
+    info: &RunInfo,
+    named: &TargetInfo,
+    tolerate: &[Tolerate],
+) -> Result<Vec<(SideOutcome, Option<Transcript>)>, Error> {
+    let mut boots = Vec::new();
+    for side in &named.sides {
+        if dir.join(boot_name(&named.target, &side.side)?).join(TRANSCRIPT).is_file() {
+            let transcript = read_transcript(dir, &named.target, &side.side)?;
+            boots.push((judge::side(&side.side, &transcript, &info.plan, tolerate), Some(transcript)));
+        } else if named.stopped.is_none() {
+            boots.push((never_ended(&side.side), None));
+        }
+    }
+    Ok(boots)
+}
+
+/// Is it a comparison of storms? Other commands may end their boots with one, too.
+fn compares_storms(info: &RunInfo, named: &TargetInfo) -> bool {
+    named.stopped.is_none() && info.argv.get(1).is_some_and(|verb| verb == "storm")
+}
+
+/// All boots, if all have ended.
+fn whole(boots: &[(SideOutcome, Option<Transcript>)]) -> Option<Vec<(SideOutcome, Transcript)>> {
+    boots.iter().map(|(side, transcript)| Some((side.clone(), transcript.clone()?))).collect()
+}
+
+/// The storms that a record compares, judged again; `None` for a record of something else, or
+/// of a comparison that never ended.
+///
+/// # Errors
+/// As [`judge_again`].
+pub fn storms_again(dir: &Path) -> Result<Option<storm::Judged>, Error> {
+    let info = read_info(dir)?;
+    let Some(named) = info.targets.first().filter(|named| compares_storms(&info, named)) else { return Ok(None) };
+    let target = if named.has_target { Some(stored_target(dir, &named.target)?) } else { None };
+    let tolerate = target.as_ref().map(|target| target.tolerate.as_slice()).unwrap_or_default();
+    let boots = boots(dir, &info, named, tolerate)?;
+    Ok(whole(&boots).map(|boots| storm::judge(&named.target, &named.version, &info.accel, &info.plan, boots)))
 }
 
 fn stored_target(dir: &Path, name: &str) -> Result<Target, Error> {
@@ -104,7 +144,9 @@ fn never_ended(side: &str) -> SideOutcome {
         boot_ms: 0,
         controls_ok: false,
         cells: Vec::new(),
+        behaviours: Vec::new(),
         stress: None,
+        storm: None,
         verdict: Verdict::Infra,
         reasons: vec!["the record has no transcript: the run was ended before this boot was over".to_owned()],
     }

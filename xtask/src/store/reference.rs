@@ -16,6 +16,7 @@ use super::info::RunInfo;
 use super::schema;
 use crate::file;
 use crate::outcome::{CellState, Outcome, SideOutcome, TargetOutcome};
+use crate::storm::run::is_reference as is_storm;
 use crate::variant::Variant;
 use crate::verdict::Verdict;
 
@@ -121,7 +122,9 @@ pub fn read_references(checkout: &Path) -> anyhow::Result<Vec<Reference>> {
     let mut references = Vec::new();
     for entry in std::fs::read_dir(&dir).with_context(list)? {
         let path = entry.with_context(list)?.path();
-        if path.extension().is_none_or(|extension| extension != "json") {
+        // Storms lie beside them.
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        if is_storm(name) || path.extension().is_none_or(|extension| extension != "json") {
             continue;
         }
         references.push(schema::read::<Reference>(&path, &[])?);

@@ -5,11 +5,14 @@
 //! that another row hides, is a typing error which would silently weaken a
 //! verdict; so is a cell that no row speaks about.
 
+use std::collections::BTreeMap;
+
+use selftests::behaviour::behaviours as catalogue_of_behaviours;
 use selftests::cell::{Cell, Probe, catalogue};
 use toml::Spanned;
 
 use super::file::{File, Place};
-use super::{Excuse, Expect, Rfc, SIDES, SourceKind};
+use super::{Behaves, BehavesRow, Excuse, Expect, Rfc, SIDES, SourceKind};
 use crate::side::Side;
 
 /// Which cells a file must speak about.
@@ -27,8 +30,10 @@ pub(super) fn all(file: &File, place: &Place<'_>, cells: Cells) -> anyhow::Resul
     config(file, place)?;
     let names = extra_sides(file, place)?;
     for row in &file.expect {
-        sides(row, &names, place)?;
+        let Expect { sides: shown, reason, .. } = row.get_ref();
+        sides(shown, reason, &names, &|message| place.error(Some(row.span()), message))?;
     }
+    behaviours(file, &names, place)?;
     skips(file, place)?;
     tolerations(file, place)?;
     excuses(file, place)?;
@@ -104,16 +109,39 @@ fn extra_sides<'a>(file: &'a File, place: &Place<'_>) -> anyhow::Result<Vec<&'a 
     Ok(names)
 }
 
-fn sides(row: &Spanned<Expect>, names: &[&str], place: &Place<'_>) -> anyhow::Result<()> {
-    let named = &row.get_ref().sides;
-    let error = |message: String| Err(place.error(Some(row.span()), message));
+fn sides<T>(
+    named: &BTreeMap<String, T>,
+    reason: &str,
+    names: &[&str],
+    error: &dyn Fn(String) -> anyhow::Error,
+) -> anyhow::Result<()> {
     if let Some(side) = SIDES.iter().find(|&&side| !named.contains_key(side)) {
-        return error(format!("`sides` does not say what {side} shows; needed: {}", SIDES.join(", ")));
+        return Err(error(format!("`sides` does not say what {side} shows; needed: {}", SIDES.join(", "))));
     }
     if let Some(side) = named.keys().find(|side| !names.contains(&side.as_str())) {
-        return error(format!("no side is named {side:?}; allowed: {}", names.join(", ")));
+        return Err(error(format!("no side is named {side:?}; allowed: {}", names.join(", "))));
     }
-    if row.get_ref().reason.trim().is_empty() { error("an expectation needs a reason".to_owned()) } else { Ok(()) }
+    if reason.trim().is_empty() { Err(error("an expectation needs a reason".to_owned())) } else { Ok(()) }
+}
+
+/// Every row must be the first to match some behaviour, and say of some side that it is wrong.
+fn behaviours(file: &File, names: &[&str], place: &Place<'_>) -> anyhow::Result<()> {
+    let all: Vec<String> = catalogue_of_behaviours().iter().map(ToString::to_string).collect();
+    let first = |name: &String| file.behaviour.iter().position(|row| row.get_ref().names.is_match(name));
+    let firsts: Vec<usize> = all.iter().filter_map(first).collect();
+    for (index, row) in file.behaviour.iter().enumerate() {
+        let BehavesRow { names: glob, sides: shown, reason } = row.get_ref();
+        let error = |message: String| place.error(Some(row.span()), message);
+        sides(shown, reason, names, &error)?;
+        if !firsts.contains(&index) {
+            let hint = "`selftests --list` names all behaviours";
+            return Err(error(format!("{glob:?} is the first to match no behaviour; {hint}", glob = glob.to_string())));
+        }
+        if shown.values().all(|side| *side == Behaves::Right) {
+            return Err(error(format!("{glob} is right on every side, which needs no row")));
+        }
+    }
+    Ok(())
 }
 
 fn skips(file: &File, place: &Place<'_>) -> anyhow::Result<()> {

@@ -13,7 +13,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Config, Excuse, Expect, ExtraSide, FILE, Make, Rfc, Skip, Source, Target, Tolerate, Uncompiled, VariantConfig,
+    BehavesRow, Config, Excuse, Expect, ExtraSide, FILE, Make, Rfc, Skip, Source, Target, Tolerate, Uncompiled,
+    VariantConfig,
     check::{self, Cells},
 };
 use crate::variant::Variant;
@@ -43,6 +44,8 @@ pub(super) struct File {
     pub(super) rfc: Vec<Spanned<Rfc>>,
     #[serde(default)]
     pub(super) expect: Vec<Spanned<Expect>>,
+    #[serde(default)]
+    pub(super) behaviour: Vec<Spanned<BehavesRow>>,
     #[serde(default)]
     pub(super) skip: Vec<Spanned<Skip>>,
     #[serde(default)]
@@ -97,6 +100,7 @@ pub(super) fn parse(name: &str, dir: &Path, text: &str, cells: Cells) -> anyhow:
         excuses: file.checkpatch.into_iter().map(Spanned::into_inner).collect(),
         extra: file.side.into_iter().map(Spanned::into_inner).collect(),
         expect: file.expect.into_iter().map(Spanned::into_inner).collect(),
+        behaviour: file.behaviour.into_iter().map(Spanned::into_inner).collect(),
         skip: file.skip.into_iter().map(Spanned::into_inner).collect(),
         tolerate: file.tolerate.into_iter().map(Spanned::into_inner).collect(),
     })

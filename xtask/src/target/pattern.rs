@@ -26,8 +26,12 @@ impl TryFrom<String> for CellGlob {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let matcher =
-            globset::Glob::new(&text).map_err(|error| format!("{text:?} is no glob: {error}"))?.compile_matcher();
+        // `shmem{,-writeback}.*` means both, as a shell would have it.
+        let matcher = globset::GlobBuilder::new(&text)
+            .empty_alternates(true)
+            .build()
+            .map_err(|error| format!("{text:?} is no glob: {error}"))?
+            .compile_matcher();
         Ok(Self { text, matcher })
     }
 }
@@ -62,5 +66,18 @@ impl TryFrom<String> for LinePattern {
 impl std::fmt::Display for LinePattern {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?}", self.0.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_alternate_matches_nothing_more() {
+        let glob = CellGlob::try_from("shmem{,-writeback}.user.*".to_owned()).unwrap();
+        assert!(glob.is_match("shmem.user.read"));
+        assert!(glob.is_match("shmem-writeback.user.read"));
+        assert!(!glob.is_match("shmem-other.user.read"));
     }
 }

@@ -11,6 +11,7 @@ use selftests::cell::Probe;
 use serde::{Deserialize, Serialize};
 
 use super::{CellGlob, LinePattern};
+use crate::outcome::BehaviourState;
 use crate::transcript::Finding;
 use crate::variant::Variant;
 
@@ -106,6 +107,37 @@ impl std::fmt::Display for Expected {
             Self::Released => "released",
             Self::Either => "either",
         })
+    }
+}
+
+/// Behaviours that are not right on every side.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BehavesRow {
+    /// Over names, e.g. `sigkill.*`.
+    pub names: CellGlob,
+    /// What each side shows, by the side's name.
+    pub sides: BTreeMap<String, Behaves>,
+    /// Why, in words that a reader of the source can check.
+    pub reason: String,
+}
+
+/// What a behaviour is expected to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Behaves {
+    /// What it must.
+    Right,
+    /// The defect.
+    Wrong,
+}
+
+impl From<Behaves> for BehaviourState {
+    fn from(expected: Behaves) -> Self {
+        match expected {
+            Behaves::Right => Self::Right,
+            Behaves::Wrong => Self::Wrong,
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub fn boot(vng: &Vng, order: &Order<'_>, init: &[u8], dir: &Path, progress: &Pr
     let command = shell_words::join([words[0].as_str(), "guest", words[1].as_str()]);
     let argv = order.with_boot(|boot| argv::test(vng, boot, &command))?;
     let machine = Machine { argv, deadlines: longer(order.deadlines()), dir: dir.clone() };
-    let transcript = boot::supervise(&machine, order.plan.cells.len(), progress)?;
+    let transcript = boot::supervise(&machine, order.plan.cells.len(), order.phase(&dir, progress))?;
     match own_failure(&transcript, &dir) {
         Some(error) => Err(Error::Infra(error)),
         None => Ok(transcript),

@@ -67,7 +67,7 @@ fn booted(script: &str) -> (tempfile::TempDir, Result<crate::transcript::Transcr
     let dir = tempfile::tempdir().unwrap();
     let vng = find(&here(fake(dir.path(), "echo virtme-ng 1.42", script).parent().unwrap())).unwrap();
     std::fs::write(dir.path().join("bzImage"), "").unwrap();
-    let cells = select(&["anon.sync.read@1".to_owned()]).unwrap();
+    let cells = select(&["anon.sync.read@1".to_owned()]).unwrap().cells;
     let plan = Plan { trials: 1, hold_ms: 10, ..Plan::of(cells) };
     let accel = Accel { kind: Kind::Tcg, slowdown: 1.0, why: String::new() };
     let kernel = dir.path().join("bzImage");

@@ -39,7 +39,7 @@ PY
 command=$(grep -m1 '^  gdb ' "$out")
 eval "timeout 600 $command -batch -x $work/gdb.py" >"$work/gdb.out" 2>&1 </dev/null || true
 grep -q '^HIT' "$work/gdb.out" || fail "no guest fault hit do_swap_page; see $work/gdb.out"
-grep -E 'do_swap_page .*at .*mm/memory.c|hva_to_pfn|kvm_mmu_page_fault|^Linux version' "$work/gdb.out"
+grep -E '^#.*(do_swap_page|hva_to_pfn|kvm_mmu_page_fault) |^Linux version' "$work/gdb.out"
 grep -q 'Linux version 6\.1' "$work/gdb.out" || fail "lx-version said nothing"
 status=0
 wait "$pid" || status=$?

@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # `test --runner vng` gives the verdicts of `test`, and `shell` is a shell: a command is
-# typed, its answer read. With vng absent, too old or failing that is said.
+# typed, its answer read. With vng absent, too old or failing that is said. Whatever ends a
+# shell, nothing of it is left.
 #
 #   vng.sh WORK [VNG]
 #
-# Needs virtme-ng and tmux. Takes two kernel builds, two incremental ones, five boots.
+# Needs virtme-ng and tmux. Takes two kernel builds, two incremental ones, six boots.
 set -euo pipefail
 
 work=$(realpath -m "$1") vng=${2:-$(command -v vng)}
@@ -43,28 +44,33 @@ fake '[ "$1" = --version ] && echo virtme-ng 1.42 && exit; sleep 777 & echo no s
 said 'no such device'
 pgrep -f 'sleep 777' && fail "an orphan is left"
 
-tmux="tmux -L kvm-gup-io-e2e"
-$tmux kill-server 2>/dev/null || true
-$tmux new-session -d -x 160 -y 50 "$xtask shell v6.1 --vng $vng; echo SHELL ENDED \$?; sleep 60"
-trap '$tmux kill-server 2>/dev/null || true' EXIT
-screen() { $tmux capture-pane -p -S -200; }
-await() {
-    for _ in $(seq 600); do
-        if screen | grep -qE "$1"; then return; fi
-        sleep 0.5
-    done
-    screen; fail "never on the screen: $1"
+. xtask/tests/e2e/terminal.sh
+# In a shell of the host's, which goes on behind it.
+open() {
+    terminal 'PS1="host " bash --norc'
+    type_in "$xtask shell v6.1 --vng $vng; echo SHELL ENDED \$?"
+    await '`exit` ends it'
+    await '^(root@|.*[#$] *$)'
 }
-await '`exit` ends it'
-await '^(root@|.*[#$] *$)'
+open
 # The echo of what is typed does not have the sum.
-$tmux send-keys 'echo answer=$((6 * 7)) on $(uname -r) kvm=$(test -c /dev/kvm && echo yes)' Enter
+type_in 'echo answer=$((6 * 7)) on $(uname -r) kvm=$(test -c /dev/kvm && echo yes)'
 await 'answer=42 on 6\.1\.[0-9]+ kvm=yes'
 screen | grep 'answer=42'
-$tmux send-keys 'echo gone >/usr/kvm-gup-io-e2e && cat /usr/kvm-gup-io-e2e' Enter
+type_in 'echo gone >/usr/kvm-gup-io-e2e && cat /usr/kvm-gup-io-e2e'
 await '^gone'
 [ ! -e /usr/kvm-gup-io-e2e ] || fail "the guest wrote on the host"
-$tmux send-keys 'exit' Enter
+type_in 'exit'
 await 'SHELL ENDED 0'
 [ "$before" = "$(guests)" ] || fail "a guest is left"
+
+open
+[ "$before" != "$(guests)" ] || fail "there is no guest to be left"
+kill -TERM "$(pgrep -f "^[^ ]*xtask[^ ]* shell v6\.1 --vng $vng")"
+await 'SHELL ENDED 130'
+[ "$before" = "$(guests)" ] || fail "a guest is left after SIGTERM"
+# A terminal that shows what is typed, as before.
+type_in 'echo host=$((6 * 8))'
+await '^host echo host='
+await '^host=48'
 echo ok

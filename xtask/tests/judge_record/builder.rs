@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use selftests::cell::{Cell, Control, Path as CellPath, Probe, Situation};
 use selftests::plan::{Plan, select};
-use selftests::protocol::{CellEnd, Envelope, Frame, PROTOCOL, ProbeSample, Sample};
+use selftests::protocol::{CellEnd, Envelope, Frame, Meanwhile, PROTOCOL, ProbeSample, Sample};
 use xtask::outcome::{SideOutcome, TargetOutcome};
 use xtask::store::RunInfo;
 use xtask::target::{Expected, Target};
@@ -36,7 +36,7 @@ pub(crate) fn claimed(plan: &Plan) -> RunInfo {
 /// A plan of the cells that match; the controls are always in.
 pub(crate) fn plan(globs: &[&str]) -> Plan {
     let globs: Vec<String> = globs.iter().map(|&glob| glob.to_owned()).collect();
-    Plan { trials: TRIALS, probes: Probe::first_two(), ..Plan::of(select(&globs).unwrap()) }
+    Plan { trials: TRIALS, probes: Probe::first_two(), ..Plan::of(select(&globs).unwrap().cells) }
 }
 
 pub(crate) fn cell(name: &str) -> Cell {
@@ -93,12 +93,20 @@ pub(crate) fn sample(cell: Cell, trial: u32, writer: bool, reader: bool) -> Samp
             (true, Probe::Reader) => symbols(&["m_start", "seq_read_iter", "vfs_read"]),
         },
     };
-    let apf = matches!(cell.situation, Situation::Fault(_, CellPath::ApfHalt, _));
+    let path = match cell.situation {
+        Situation::Fault(_, path, _) => path,
+        Situation::Control(_) => CellPath::User,
+    };
+    let apf = path.is_async();
     Sample {
         trial,
         hold_ms: if writer || reader { 103.0 + f64::from(trial) } else { 5.5 },
         withheld_bytes: 4096,
         async_pf: Some(u32::from(apf && !writer)),
+        meanwhile: (path == CellPath::ApfGuest).then(|| {
+            let told = u64::from(!writer);
+            Meanwhile { told, injected: Some(u32::from(!writer)), progress: 1000 * told }
+        }),
         probes: vec![met(Probe::Writer, writer), met(Probe::Reader, reader)],
         waiter: waiter(cell, writer),
     }

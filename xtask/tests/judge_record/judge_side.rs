@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! One boot by itself: each way to be wrong has its verdict and names the culprit.
 
-use selftests::protocol::{CellEnd, Frame};
+use selftests::protocol::{CellEnd, Frame, Meanwhile};
 use xtask::judge::side;
 use xtask::outcome::{CellOutcome, CellState, SideOutcome};
 use xtask::transcript::{Ending, Transcript};
@@ -226,6 +226,36 @@ fn each_unsound_trial_is_named() {
         assert_is(&transcript, Verdict::Invalid, part);
         assert_is(&transcript, Verdict::Invalid, "trial 2 does not count");
     }
+}
+
+#[test]
+fn a_guest_that_takes_its_async_page_faults_must_go_on() {
+    const CELL: &str = "anon.apf-guest.read@1";
+    let plan = plan(&[CELL]);
+    let judged = |change: &dyn Fn(&mut selftests::protocol::Sample)| {
+        let mut transcript = boot(&plan, |_, _| false);
+        each_sample(&mut transcript, CELL, |it| change(it));
+        side("patched", &transcript, &plan, &[])
+    };
+    let fine = judged(&|_| ());
+    assert_eq!(fine.verdict, Verdict::Pass, "{:?}", fine.reasons);
+    assert_eq!(found(&fine, "anon.apf-guest.read", "writer").guest_progress, Some(1000));
+    type Change = fn(&mut Meanwhile);
+    let table: [(Change, &str); 4] = [
+        (|it| it.progress = 0, "made no progress"),
+        (|it| it.told = 0, "counts 0 pages that are not present, KVM 1 page faults"),
+        (|it| it.injected = Some(0), "counts 1 pages that are not present, KVM 0 page faults"),
+        (|it| it.injected = None, "kvm:kvm_inj_exception cannot be read"),
+    ];
+    for (change, part) in table {
+        let side = judged(&|it| change(it.meanwhile.as_mut().unwrap()));
+        let told = told(side.verdict, &side.reasons);
+        assert!(side.verdict == Verdict::Invalid && told.contains(part), "{told}");
+    }
+    assert_eq!(judged(&|it| it.meanwhile = None).verdict, Verdict::Invalid);
+    // One that waited in the polite pass had no choice.
+    let held = side("baseline", &boot(&plan, |_, _| true), &plan, &[]);
+    assert_eq!((held.verdict, held.cells[4].guest_progress), (Verdict::Pass, None), "{:?}", held.reasons);
 }
 
 #[test]

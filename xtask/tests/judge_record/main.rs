@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 mod builder;
+mod judge_behaviour;
 mod judge_mutations;
 mod judge_side;
 mod judge_stress;

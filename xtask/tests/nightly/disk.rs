@@ -152,3 +152,32 @@ fn a_review_is_no_last_good_run_and_goes_like_others() {
     assert_eq!(history(checkout).unwrap().iter().map(|run| &run.id).collect::<Vec<_>>(), [&good.id]);
     assert_eq!(old(&everything(checkout).unwrap(), None, Timestamp::now()), [review.id]);
 }
+
+#[test]
+fn reviews_go_with_the_runs_of_their_time() {
+    let (checkout, cache) = scene();
+    let checkout = checkout.path();
+    let runs = [9, 7].map(|days| stored(checkout, days, &["xtask", "nightly"], None));
+    let reviews = checkout.join("results/reviews");
+    let stamp = |days: i64| (Timestamp::now() - jiff::SignedDuration::from_hours(24 * days)).strftime("%Y%m%dT%H%M%SZ");
+    let [old, older, recent] = [6, 8, 0].map(|days| format!("{}-bbbbbb", stamp(days)));
+    for name in [old.as_str(), &older, &recent, "mine"] {
+        fill(&reviews.join(name).join("sent"), 1);
+    }
+    let places = xtask::house::places(&Cache::at(cache.path()).unwrap(), checkout).unwrap();
+    assert!(places.iter().any(|place| place.what == "results/reviews" && place.bytes > 4 * MIB), "{places:?}");
+    let disk = pruned(cache.path(), checkout, 0);
+    assert_eq!(
+        names(&disk),
+        [
+            format!("the run {}", runs[0].id),
+            format!("the review {older}"),
+            format!("the run {}", runs[1].id),
+            format!("the review {old}")
+        ]
+    );
+    // One may be at work, and what has another name is not ours.
+    for name in [recent.as_str(), "mine"] {
+        assert!(reviews.join(name).join("sent/file").is_file(), "{name}");
+    }
+}

@@ -49,7 +49,7 @@ pub(crate) fn words(words: &[&str]) -> Vec<String> {
 }
 
 pub(crate) fn plan() -> Plan {
-    Plan::of(select(&["anon.sync.read@1".to_owned()]).unwrap())
+    Plan::of(select(&["anon.sync.read@1".to_owned()]).unwrap().cells)
 }
 
 pub(crate) fn info(argv: &[&str]) -> RunInfo {
@@ -86,6 +86,7 @@ pub(crate) fn shown(target: &str, states: [CellState; 2]) -> TargetOutcome {
         hold_ms: 100.0,
         wait_ms: WaitMs { median: 0.3, p99: 0.4, max: 0.4 },
         holder: Vec::new(),
+        guest_progress: None,
         reason: None,
     };
     let side = |side: &str, state| SideOutcome {
@@ -93,7 +94,9 @@ pub(crate) fn shown(target: &str, states: [CellState; 2]) -> TargetOutcome {
         boot_ms: 900,
         controls_ok: true,
         cells: vec![cell(state)],
+        behaviours: Vec::new(),
         stress: None,
+        storm: None,
         verdict: Verdict::Pass,
         reasons: Vec::new(),
     };

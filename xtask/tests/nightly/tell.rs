@@ -4,6 +4,8 @@
 use std::path::Path;
 
 use assert_cmd::Command;
+use selftests::storms::Storm;
+use serde_json::{Value, json};
 use xtask::outcome::CellState;
 
 use crate::scene::{GOOD, REGRESSED, scene, stored};
@@ -134,4 +136,57 @@ fn budgets_that_are_none_are_refused() {
     for words in [["--budget", "0s"], ["--budget", "-3h"], ["--budget", "soon"], ["--disk", "much"]] {
         assert_eq!(nightly(checkout.path(), &words).0, 2, "{words:?}");
     }
+}
+
+/// A night whose kernels all passed, and in which the writer had this 99th percentile in the storm
+/// of the patched v6.1.
+fn stormy(checkout: &Path, day: i64, p99: f64) -> String {
+    let id = stored(checkout, day, &["xtask", "nightly", "--storm", "20"], Some(&ALL)).id;
+    let change = |name: &str, change: &dyn Fn(&mut Value)| {
+        let path = checkout.join("results/runs").join(&id).join(name);
+        let mut value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        change(&mut value);
+        std::fs::write(path, value.to_string()).unwrap();
+    };
+    let storm = serde_json::to_value(Storm::usual(20)).unwrap();
+    change("run.json", &|info| info["plan"]["storm"] = storm.clone());
+    let waits = |p99: f64| json!({ "p50": 1.0, "p90": 4.0, "p99": p99, "p99.9": 2.0 * p99, "max": 2.0 * p99 });
+    let probe =
+        |probe: &str, p99: f64| json!({ "probe": probe, "n": 1000, "wait_ms": waits(p99), "call_ms": waits(p99) });
+    let seen = json!({
+        "faults_per_s": 400.0, "accesses": 9, "swap_reads": 9, "swap_writes": 9, "late_ms": [1.0, 50.0, 50.0],
+        "async_pf": 1, "probes": [probe("writer", p99), probe("reader", 12.0)],
+    });
+    change("outcome.json", &|outcome| {
+        outcome["targets"][1]["sides"][1]["storm"] = json!({ "asked": storm, "seen": seen });
+    });
+    id
+}
+
+#[test]
+fn a_storm_that_grew_is_new_with_target_metric_and_figures() {
+    let (checkout, _cache) = scene();
+    let checkout = checkout.path();
+    for (day, p99) in [(6, 16.0), (5, 18.5), (4, 15.0)] {
+        let night = stormy(checkout, day, p99);
+        assert_eq!(nightly(checkout, &["--tell", &night]).0, 0);
+    }
+    let noise = stormy(checkout, 3, 36.0);
+    let (exit, text, _) = nightly(checkout, &["--tell", &noise]);
+    assert!(exit == 0 && !text.contains("storm.writer"), "{text}");
+    let planted = stormy(checkout, 2, 90.0);
+    let (exit, text, _) = nightly(checkout, &["--tell", &planted]);
+    assert_eq!(exit, 100, "{text}");
+    let (_, told) = text.split_once(&format!("results/runs/{planted}:")).unwrap();
+    assert!(told.contains("1 new"), "{told}");
+    let line = told.split("\n\n").find(|part| part.contains("storm.writer")).unwrap();
+    for part in ["new", "v6.1", "patched", "p99 36.000 ms at most in 4 runs", "p99 90.000 ms", &noise] {
+        assert!(line.contains(part), "{part}: {told}");
+    }
+    let still = stormy(checkout, 1, 95.0);
+    let (exit, text, _) = nightly(checkout, &["--tell", &still]);
+    assert!(exit == 0 && text.contains("persistent"), "{exit}: {text}");
+    let over = stormy(checkout, 0, 17.0);
+    let (exit, text, _) = nightly(checkout, &["--tell", &over]);
+    assert!(exit == 0 && text.contains("fixed"), "{exit}: {text}");
 }

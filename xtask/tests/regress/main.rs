@@ -5,4 +5,5 @@
 
 mod nights;
 mod noise;
+mod storms;
 mod words;

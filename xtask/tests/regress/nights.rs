@@ -19,6 +19,7 @@ pub(crate) fn cell(state: CellState, median: f64) -> CellOutcome {
         hold_ms: 100.0,
         wait_ms: WaitMs { median, p99: median * 3.0, max: median * 3.0 },
         holder: Vec::new(),
+        guest_progress: None,
         reason: None,
     }
 }
@@ -30,7 +31,9 @@ pub(crate) fn night(number: usize, cells: Vec<CellOutcome>) -> Night {
         boot_ms: 900,
         controls_ok: true,
         cells,
+        behaviours: Vec::new(),
         stress: None,
+        storm: None,
         verdict: Verdict::Pass,
         reasons: Vec::new(),
     };
@@ -62,7 +65,7 @@ pub(crate) fn same_kernel(nights: &mut [Night], which: &[usize]) {
 }
 
 pub(crate) fn asked() -> Asked {
-    Asked { targets: [TARGET.to_owned()].into(), cells: [(CELL.to_owned(), 1)].into() }
+    Asked { targets: [TARGET.to_owned()].into(), cells: [(CELL.to_owned(), 1)].into(), storm: false }
 }
 
 /// The last of them against the others.

@@ -8,7 +8,7 @@ use xtask::regress::Night;
 use crate::nights::{cell, line, night, told};
 
 /// Numbers that look random and are the same in each run.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn uniform(&mut self) -> f64 {
@@ -24,14 +24,14 @@ impl Random {
     }
 
     /// Of mean 0 and deviation 1: the sum of twelve.
-    fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
     }
 }
 
 /// The deviation of a logarithm of which ten values range over a factor of 1.7: ten
 /// normal values range over 3.08 deviations.
-fn measured() -> f64 {
+pub(crate) fn measured() -> f64 {
     1.7_f64.ln() / 3.08
 }
 

@@ -12,7 +12,6 @@
 //! ours. Owns: this layout. Must not: write elsewhere, or take a name from a mail that
 //! `series::mbox` has not made.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -21,10 +20,8 @@ use crate::error::Error;
 use crate::file;
 use crate::review::plan::Plan;
 use crate::review::submission::Submission;
+use crate::store;
 use crate::target::Target;
-
-/// Below the checkout; not committed.
-const REVIEWS: &str = "results/reviews";
 
 /// The folder.
 pub(super) struct Desk {
@@ -37,15 +34,8 @@ impl Desk {
     /// Claims a new folder: below the checkout, or, of a review that builds nothing and
     /// is made again in a second, in the cache and not for long.
     pub(super) fn create(checkout: &Path, cache: &Path, lasts: bool) -> anyhow::Result<Self> {
-        let reviews = if lasts { checkout.join(REVIEWS) } else { cache.join("reviews") };
-        file::make_dir(&reviews)?;
-        let prefix = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ-").to_string();
-        let made = tempfile::Builder::new()
-            .prefix(&prefix)
-            .rand_bytes(6)
-            .permissions(std::fs::Permissions::from_mode(0o755))
-            .tempdir_in(&reviews);
-        let made = made.with_context(|| format!("cannot create a folder in {}", reviews.display()))?;
+        let reviews = if lasts { checkout.join(store::REVIEWS) } else { cache.join("reviews") };
+        let made = store::claim(&reviews)?;
         if lasts {
             return Ok(Self { dir: made.keep(), _passing: None });
         }

@@ -21,6 +21,7 @@ use crate::series;
 use crate::side::Side;
 use crate::source::Request;
 use crate::target::Target;
+use crate::times;
 use crate::verdict::Verdict;
 
 /// What each boot measures unless the user says more: with the controls enough to
@@ -85,8 +86,10 @@ fn all(
         }
         row.seconds = started.elapsed().as_secs_f64();
         let (count, verdict, seconds) = (patches.len(), row.verdict, row.seconds);
-        check.lab.progress.say(format!("{} {number}/{count}: {verdict} ({seconds:.0} s)", target.name));
         rows.push(row);
+        let took: Vec<f64> = rows.iter().map(|row| row.seconds).collect();
+        let rest = times::rest(&took, count - number).map_or_else(String::new, |rest| format!("; the others {rest}"));
+        check.lab.progress.say(format!("{} {number}/{count}: {verdict} ({seconds:.0} s){rest}", target.name));
     }
     (version, Ok(()))
 }

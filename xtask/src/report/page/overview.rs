@@ -54,7 +54,7 @@ pub(super) fn title(rows: &[Row], row: &Row) -> Markup {
         @for name in row.names(rows) { code { (name) } " " }
         small {
             @if row.windows.len() == 1 { "window " } @else { "windows " }
-            (row.windows()) " · " (row.probes.join(", "))
+            (row.windows()) " · " (row.probes(rows))
         }
     }
 }
