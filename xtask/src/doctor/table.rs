@@ -94,8 +94,8 @@ pub const REQUIREMENTS: &[Requirement] = &[
     Requirement {
         name: "disk space",
         need: Need::Must,
-        probe: Probe::Space(6),
-        why: "a source tree, its repository and a build are about 3 GiB a target",
+        probe: Probe::Space(3),
+        why: "sources, tree and build of one target take up to 2.2 GiB",
         package: None,
         mend: "make room, or let KVM_GUP_IO_CACHE name a folder elsewhere",
         slow: false,
