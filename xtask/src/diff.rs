@@ -9,7 +9,8 @@
 //! | `flaky` | whatever differs, and the very same kernel has shown both, or its trials disagreed | |
 //! | `missing` | measured | not measured, or in a boot that proves nothing |
 //!
-//! The same words serve a boot (sound or crashed) and a target's verdict. *States*
+//! The same words serve a behaviour (right or wrong), a boot (sound or crashed) and a
+//! target's verdict. *States*
 //! are right at any speed and need no rule for noise. *Sizes* are noisy: a median is
 //! `new` only if it is more than [`TIMES`](crate::sizes::TIMES) the highest median of at least
 //! [`SAMPLES`](crate::sizes::SAMPLES) earlier passed runs of the same cell, side, variant, accelerator and
@@ -20,7 +21,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::{CellOutcome, CellState, SideOutcome, TargetOutcome};
+use crate::outcome::{BehaviourOutcome, BehaviourState, CellOutcome, CellState, SideOutcome, TargetOutcome};
 use crate::sizes::slower;
 use crate::store::{Evidence, RunInfo, Stored};
 use crate::variant::Variant;
@@ -63,7 +64,7 @@ pub struct Line {
     pub target: String,
     /// The side; `None` for the target as a whole.
     pub side: Option<String>,
-    /// `anon.sync.read@1.writer`, `boot` or `verdict`.
+    /// `anon.sync.read@1.writer`, `sigkill.anon`, `boot` or `verdict`.
     pub subject: String,
     /// Before.
     pub was: String,
@@ -112,6 +113,14 @@ pub(crate) fn of_cell(cell: &CellOutcome) -> Option<Seen> {
         CellState::Held => Some(Seen::Bad),
         CellState::Mixed => Some(Seen::Disagreeing),
         CellState::Skipped | CellState::Broken => None,
+    }
+}
+
+pub(crate) fn of_behaviour(seen: &BehaviourOutcome) -> Option<Seen> {
+    match seen.state {
+        BehaviourState::Right => Some(Seen::Good),
+        BehaviourState::Wrong => Some(Seen::Bad),
+        BehaviourState::Skipped | BehaviourState::Broken => None,
     }
 }
 
@@ -185,6 +194,7 @@ impl Both<'_> {
         if was.verdict == Verdict::Pass && now.verdict == Verdict::Pass {
             let cells = was.cells.iter().filter(|cell| !cell.is_control());
             lines.extend(cells.filter_map(|cell| self.cell(target, now, cell)));
+            lines.extend(was.behaviours.iter().filter_map(|was| self.behaviour(target, now, was)));
         }
         lines
     }
@@ -201,14 +211,29 @@ impl Both<'_> {
         })
     }
 
+    fn behaviour(&self, target: &str, side: &SideOutcome, was: &BehaviourOutcome) -> Option<Line> {
+        let place = Place { target, side: Some(&side.side), subject: was.behaviour.clone() };
+        let now = of_name(side, &was.behaviour);
+        let state = now.map_or_else(|| NOTHING.to_owned(), |now| now.state.to_string());
+        let other = |side: &SideOutcome| {
+            of_name(side, &was.behaviour).is_some_and(|of| of_behaviour(of).is_some() && of.state != was.state)
+        };
+        let flaky = self.same_kernel(target, &side.side).any(other);
+        place.line(change(of_behaviour(was), now.and_then(of_behaviour), flaky), was.state, state)
+    }
+
     /// Has the kernel of the run before been seen in another state, too?
     fn showed_both(&self, target: &str, side: &str, was: &CellOutcome) -> bool {
-        let Some(kernel) = kernel(self.before, target, side) else { return false };
-        let others = self.history.iter().filter(|run| hash(&run.info, target, side) == Some(kernel));
-        others
-            .filter_map(|run| sound(run, target, side))
+        self.same_kernel(target, side)
             .filter_map(|side| side.cell_at(was))
             .any(|cell| of_cell(cell).is_some() && cell.state != was.state)
+    }
+
+    /// What the stored sound boots of the kernel of the run before showed.
+    fn same_kernel(&self, target: &str, side: &str) -> impl Iterator<Item = &SideOutcome> {
+        let kernel = kernel(self.before, target, side);
+        let others = self.history.iter().filter(move |run| kernel.is_some() && hash(&run.info, target, side) == kernel);
+        others.filter_map(move |run| sound(run, target, side))
     }
 
     /// Were both runs made in the same way? References are of the plain variant.
@@ -234,6 +259,10 @@ impl Both<'_> {
         samples.push(was);
         samples
     }
+}
+
+fn of_name<'a>(side: &'a SideOutcome, name: &str) -> Option<&'a BehaviourOutcome> {
+    side.behaviours.iter().find(|seen| seen.behaviour == name)
 }
 
 /// Waits depend on how the kernel was built, what ran it, and on the hold.

@@ -130,7 +130,8 @@ pub fn asked(info: &RunInfo, chosen: &[String], named: bool, past: &[Night]) -> 
         );
     }
     let cells = info.plan.cells.iter().map(|cell| (cell.name(), cell.window)).collect();
-    Asked { targets, cells, storm: info.plan.storm.is_some() }
+    let behaviours = info.plan.behaviours.iter().map(ToString::to_string).collect();
+    Asked { targets, cells, behaviours, storm: info.plan.storm.is_some() }
 }
 
 /// The night's report in all formats, beside its record.

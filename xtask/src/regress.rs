@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What a night shows against the nights before it.
 //!
-//! A *place* is a cell of a side of a target as one probe meets it, the boot of a side,
-//! or the verdict on a target. What a night says of a place counts if the boot was
+//! A *place* is a cell of a side of a target as one probe meets it, a behaviour of a side,
+//! its boot, or the verdict on a target. What a night says of a place counts if the boot was
 //! sound and the cell has [`MIN_TRIALS`](sizes::MIN_TRIALS) trials that count; a held
-//! lock, a crash, a build that fails are *bad*, a released one and a pass are *good*.
+//! lock, a behaviour that is wrong, a crash, a build that fails are *bad*, a released one, a
+//! right one and a pass are *good*.
 //! *Before* is the newest earlier night that says something of the place, out of the
 //! [`WINDOW`] newest ones of its target.
 //!
@@ -41,6 +42,7 @@
 //! Nights of another variant are not compared with; whoever calls leaves them out. Must
 //! not: read records, or render.
 
+mod behaviour;
 mod storm;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,6 +86,8 @@ pub struct Asked {
     pub targets: BTreeSet<String>,
     /// Names of cells, e.g. `anon.sync.read`, and their windows.
     pub cells: BTreeSet<(String, u32)>,
+    /// Names of behaviours, e.g. `sigkill.anon`.
+    pub behaviours: BTreeSet<String>,
     /// Was there to be a storm?
     pub storm: bool,
 }
@@ -230,6 +234,7 @@ impl<'a> Compared<'a> {
             // A boot that is not sound proves nothing of its cells; its own line says so.
             if self.night.side(name, side).is_some_and(|side| side.verdict == Verdict::Pass) {
                 self.cells(side);
+                self.behaviours(side);
                 self.storm(side);
             }
         }

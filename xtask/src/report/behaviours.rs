@@ -54,7 +54,7 @@ fn told(target: &TargetOutcome) -> Vec<(&str, Vec<Seen<'_>>)> {
 }
 
 /// Each that some side has, once.
-fn names(target: &TargetOutcome) -> Vec<&str> {
+pub(super) fn names(target: &TargetOutcome) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
     for seen in target.sides.iter().flat_map(|side| &side.behaviours) {
         if !names.contains(&seen.behaviour.as_str()) {
@@ -64,7 +64,8 @@ fn names(target: &TargetOutcome) -> Vec<&str> {
     names
 }
 
-fn seen<'a>(target: &'a TargetOutcome, name: &str) -> Vec<Seen<'a>> {
+/// What each side showed in it.
+pub(super) fn seen<'a>(target: &'a TargetOutcome, name: &str) -> Vec<Seen<'a>> {
     let of =
         |side: &'a SideOutcome| Some((side.side.as_str(), side.behaviours.iter().find(|seen| seen.behaviour == name)?));
     target.sides.iter().filter_map(of).collect()

@@ -18,7 +18,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Tab
 use super::holders::{self, Holder};
 use super::{measured, place_of_wait};
 use crate::manners;
-use crate::outcome::{CellOutcome, CellState, Outcome, SideOutcome, TargetOutcome};
+use crate::outcome::{BehaviourState, CellOutcome, CellState, Outcome, SideOutcome, TargetOutcome};
 use crate::verdict::Verdict;
 
 /// Frames of a holder's stack that are shown.
@@ -115,7 +115,11 @@ fn side_summary(side: &SideOutcome) -> String {
     }
     let faults = || side.cells.iter().filter(|cell| measured(cell) && !cell.is_control());
     let held = faults().filter(|cell| cell.state != CellState::Released).count();
-    format!("{} {held} of {} held", side.side, faults().count())
+    let right = side.behaviours.iter().filter(|of| of.state == BehaviourState::Right).count();
+    match (faults().count(), side.behaviours.len()) {
+        (0, tried) if tried > 0 => format!("{} {right} of {tried} right", side.side),
+        (count, _) => format!("{} {held} of {count} held", side.side),
+    }
 }
 
 /// An empty table in this project's style.

@@ -148,4 +148,8 @@ fn it_is_kept_and_told() {
     let text = render(&judge::outcome("tcg", vec![both("", right(), right())], None), Look::PLAIN);
     assert!(text.contains("1 of 1 behaviours are right on every side\n"), "{text}");
     assert!(!text.contains("sigkill.anon"), "{text}");
+    let mut alone = both(ROW, wrong(), right());
+    alone.sides.iter_mut().for_each(|side| side.cells.retain(|cell| cell.is_control()));
+    let text = render(&judge::outcome("tcg", vec![alone], None), Look::PLAIN);
+    assert!(text.contains("baseline 0 of 1 right, patched 1 of 1 right"), "{text}");
 }

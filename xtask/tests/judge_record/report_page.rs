@@ -2,8 +2,13 @@
 //! The page: well-formed, without anything that loads or runs, whatever the words.
 
 use scraper::{Html, Selector};
+use selftests::cell::Probe;
+use selftests::storms::Storm;
+use xtask::outcome::{BehaviourOutcome, BehaviourState, StormOutcome};
 use xtask::report::page;
 use xtask::store::{self, Evidence, Stored};
+use xtask::storm::histogram::Quantiles;
+use xtask::storm::seen::{ProbeReport, Seen};
 
 use crate::builder::checkout;
 use crate::told::{RUN, crashed, failed, invalid, passed};
@@ -131,4 +136,54 @@ fn history_is_told_of_comparable_runs_alone() {
     let mut later = past(&evidence, 2);
     later[1].id = "20270101T000000Z-abcdef".to_owned();
     assert_eq!(sparks(&later), 0, "nothing from after this run");
+}
+
+#[test]
+fn behaviours_are_open_where_one_is_not_right() {
+    let with = |state| {
+        let mut evidence = passed();
+        let seen = |behaviour: &str, state| BehaviourOutcome {
+            behaviour: behaviour.to_owned(),
+            state,
+            saw: "saw <b>this</b>".to_owned(),
+        };
+        evidence.outcome.targets[0].sides[1].behaviours =
+            vec![seen("eio.anon", BehaviourState::Right), seen("sigkill.anon", state)];
+        parsed(&evidence, &[])
+    };
+    for (state, open, count) in [(BehaviourState::Right, 0, "2 of 2"), (BehaviourState::Wrong, 1, "1 of 2")] {
+        let html = with(state);
+        let summary = text(&all(&html, "details.behaviours > summary")[0]);
+        assert_eq!(summary, format!("{count} behaviours are right on every side"));
+        assert_eq!(all(&html, "details.behaviours[open]").len(), open, "{state}");
+        let told: Vec<String> = all(&html, "details.behaviours dd").iter().map(text).collect();
+        assert_eq!(told[1], format!("patched {state} saw <b>this</b>"));
+    }
+    assert!(all(&parsed(&passed(), &[]), "details.behaviours").is_empty());
+}
+
+#[test]
+fn a_storm_is_drawn() {
+    let wait_ms = Quantiles { p50: 1.0, p90: 4.0, p99: 16.25, p99_9: 20.0, max: 64.5 };
+    let seen = Seen {
+        faults_per_s: 400.0,
+        accesses: 9,
+        swap_reads: 9,
+        swap_writes: 9,
+        late_ms: [1.0; 3],
+        async_pf: Some(1),
+        probes: vec![ProbeReport { probe: Probe::Writer, n: 1000, wait_ms, call_ms: wait_ms }],
+    };
+    let mut evidence = passed();
+    let sides = &mut evidence.outcome.targets[0].sides;
+    sides[0].storm = Some(StormOutcome { asked: Storm::usual(20), seen: Some(seen), reason: None });
+    sides[1].storm =
+        Some(StormOutcome { asked: Storm::usual(20), seen: None, reason: Some("no fault was slow".to_owned()) });
+    let html = parsed(&evidence, &[]);
+    let words: String = all(&html, "section.target").iter().map(text).collect();
+    for part in ["Storm", "20 s, ", "p50 1.00, p99 16.25, max 64.50 ms", "patched: broken: no fault was slow"] {
+        assert!(words.contains(part), "{part} in {words}");
+    }
+    let labels: Vec<_> = all(&html, "svg.dist").iter().filter_map(|svg| svg.attr("aria-label")).collect();
+    assert!(labels.contains(&"baseline: waits of at most 64.5 ms; patched: nothing was measured"), "{labels:?}");
 }

@@ -2,7 +2,7 @@
 //! Two runs side by side: every word, and what the exit code makes of it.
 
 use xtask::diff::{Change, Line, compare, exit_code};
-use xtask::outcome::{CellOutcome, CellState};
+use xtask::outcome::{BehaviourOutcome, BehaviourState, CellOutcome, CellState};
 use xtask::report::diff::render;
 use xtask::report::list;
 use xtask::report::table::Look;
@@ -153,4 +153,35 @@ fn a_list_for_a_terminal() {
         Entry::new("20261031T120000Z-aaaaaa", Ok(stored(&passed(), ""))),
     ];
     insta::assert_snapshot!(list::render(&entries, Look::PLAIN));
+}
+
+/// The patched side showed this in a behaviour.
+fn behaved(state: BehaviourState) -> Evidence {
+    let mut evidence = passed();
+    let seen = BehaviourOutcome { behaviour: "sigkill.anon".to_owned(), state, saw: "…".to_owned() };
+    evidence.outcome.targets[0].sides[1].behaviours = vec![seen];
+    evidence
+}
+
+#[test]
+fn a_behaviour_has_the_same_words() {
+    use BehaviourState::{Broken, Right, Wrong};
+    let said = |before: &Evidence, after: &Evidence, history: &[Stored]| {
+        let lines = compare(before, after, history);
+        let line = lines.into_iter().find(|line| line.subject == "sigkill.anon");
+        line.map(|line| (line.change, line.side.unwrap()))
+    };
+    for (was, now, word) in [
+        (Right, Right, None),
+        (Right, Wrong, Some(Change::New)),
+        (Wrong, Right, Some(Change::Fixed)),
+        (Wrong, Wrong, Some(Change::Persistent)),
+        (Right, Broken, Some(Change::Missing)),
+    ] {
+        let told = said(&behaved(was), &later(&behaved(now)), &[]);
+        assert_eq!(told, word.map(|word| (word, "patched".to_owned())), "{was} → {now}");
+    }
+    assert_eq!(said(&behaved(Right), &later(&passed()), &[]).unwrap().0, Change::Missing);
+    let before = [stored(&behaved(Wrong), "20261101T100000Z-abcdef")];
+    assert_eq!(said(&behaved(Right), &behaved(Wrong), &before).unwrap().0, Change::Flaky, "the same kernel");
 }

@@ -65,7 +65,7 @@ pub(crate) fn same_kernel(nights: &mut [Night], which: &[usize]) {
 }
 
 pub(crate) fn asked() -> Asked {
-    Asked { targets: [TARGET.to_owned()].into(), cells: [(CELL.to_owned(), 1)].into(), storm: false }
+    Asked { targets: [TARGET.to_owned()].into(), cells: [(CELL.to_owned(), 1)].into(), ..Asked::default() }
 }
 
 /// The last of them against the others.

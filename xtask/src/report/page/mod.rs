@@ -4,7 +4,7 @@
 //! ```text
 //! verdict, what is wrong, the console's own words about it
 //! kernels × cells, before → after
-//! a section a target: waits, who held the lock, the runs before
+//! a section a target: waits, who held the lock, behaviours, stress and storm, the runs before
 //! the commands that do it again
 //! ```
 //!
@@ -13,10 +13,12 @@
 //!
 //! Owns: words and layout. Must not: decide anything.
 
+mod behaviours;
 mod chart;
 mod history;
 mod overview;
 mod section;
+mod storm;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 

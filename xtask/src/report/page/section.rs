@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! One target's section: its waits, who held the lock, the runs before.
+//! One target's section: its waits, who held the lock, what else was tried, the runs before.
 //!
 //! Owns: that section. Must not: draw (`chart` does).
 
 use maud::{Markup, html};
 
 use super::overview::{short, title};
-use super::{anchor, badge, chart, history, state};
+use super::{anchor, badge, behaviours, chart, history, state, storm};
 use crate::outcome::{SideOutcome, TargetOutcome};
 use crate::report::holders::{Holder, holders};
 use crate::report::rows::{Row, merged, rows};
-use crate::report::{longest, place_of_wait};
+use crate::report::{longest, place_of_wait, stress};
 use crate::store::{Evidence, Stored};
 
 /// Frames of a stack that a summary shows.
@@ -29,6 +29,9 @@ pub(super) fn render(evidence: &Evidence, target: &TargetOutcome, past: &[Stored
                 div.waits { @for row in &rows { (line(evidence, target, &rows, row)) } }
             }
             (held(target))
+            (behaviours::render(target))
+            (stress(target))
+            (storm::render(target))
             (history::render(evidence, target, past))
         }
     }
@@ -126,4 +129,9 @@ fn held(target: &TargetOutcome) -> Markup {
             }
         }
     }
+}
+
+fn stress(target: &TargetOutcome) -> Markup {
+    let told = stress::render(target);
+    html! { @if !told.is_empty() { h3 { "Stress of guest memory" } pre { (told.trim()) } } }
 }
