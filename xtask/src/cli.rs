@@ -63,7 +63,7 @@ Exit codes:
     0  every cell showed what the target expects
     2  the command line, or a target.toml, makes no sense
     4  a target or a filter selects nothing
-  100  a patched kernel held the lock where it must release it
+  100  a patched kernel held the lock where it must release it, or behaved wrongly
   101  a kernel does not build
   102  a series does not apply
   103  a kernel crashed or hung, or corrupted its guest's memory

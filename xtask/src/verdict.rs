@@ -14,7 +14,8 @@ pub enum Verdict {
     Pass,
     /// Not enough evidence either way.
     Inconclusive,
-    /// A patched side held the lock where it must release it: what a test is for.
+    /// A patched side held the lock where it must release it, or showed a wrong behaviour: what a
+    /// test is for.
     Fail,
     /// A control failed, or the baseline did not show what is expected of it: the
     /// measurement proves nothing.
