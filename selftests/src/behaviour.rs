@@ -79,7 +79,9 @@ impl Behaviour {
                 "other memory is mapped over it: mmap() must end before the read is answered, and the guest load the new \
                  byte after it"
             }
-            (What::Eio, _) => "the device answers with an error: KVM_RUN must end with one, and the guest load nothing",
+            (What::Eio, _) => {
+                "the device answers with an error: KVM_RUN must end with EFAULT, and the guest load nothing"
+            }
             (What::Signal, _) => {
                 "the vCPU thread gets a signal with a handler: the guest must load the right byte all the same"
             }

@@ -48,7 +48,7 @@ pub(super) fn change(held: &mut Held<'_>, backing: Backing, change: Change) -> R
     Ok(match (wanted, ended) {
         (Some(wanted), Ended::Byte(byte, _)) if byte == wanted => right(saw),
         (Some(wanted), _) => wrong(format!("{saw} where it must load {wanted:#04x}")),
-        (None, Ended::Error(_)) => right(saw),
+        (None, ended) if ended.is_bad_address() => right(saw),
         (None, _) => wrong(format!("{saw} where nothing is mapped")),
     })
 }

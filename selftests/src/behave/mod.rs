@@ -14,6 +14,7 @@ mod death;
 mod mapping;
 mod waiting;
 
+use nix::errno::Errno;
 use selftests::behaviour::{Behaviour, BehaviourEnd, What};
 use selftests::cell::{Access, Cell, Path, Situation};
 use selftests::plan::Plan;
@@ -24,7 +25,7 @@ use crate::rig::{Kit, Rig, Subject};
 use crate::subject::{Change, Guest, Setup};
 use crate::swap;
 use crate::trial::{Hold, Scene};
-use crate::wire::{Op, wait_any};
+use crate::wire::{Message, Op, wait_any};
 
 /// A hold that was not made is tried again this often.
 const RETRIES: u32 = 2;
@@ -89,10 +90,29 @@ struct Held<'a> {
 enum Ended {
     /// With this byte, after so many interruptions by signals.
     Byte(u64, u64),
-    /// `KVM_RUN` did not come back with a byte, but with this.
-    Error(String),
+    /// It was refused.
+    Refused(Refusal),
     /// Not at all, so far.
     Late,
+    /// With the process.
+    Dead,
+}
+
+/// What `KVM_RUN` came back with in place of a byte.
+struct Refusal {
+    /// Its error; none if the guest stopped in another way.
+    errno: Option<Errno>,
+    /// In the words of the vCPU thread.
+    text: String,
+}
+
+impl Ended {
+    /// Did `KVM_RUN` fail with EFAULT, which is what every kernel says of an address that is
+    /// mapped by nothing, or whose page cannot be read (`kvm_handle_bad_page()` up to
+    /// 6.1, `kvm_handle_error_pfn()` in 6.12 and later)?
+    fn is_bad_address(&self) -> bool {
+        matches!(self, Self::Refused(Refusal { errno: Some(Errno::EFAULT), .. }))
+    }
 }
 
 impl Held<'_> {
@@ -109,9 +129,16 @@ impl Held<'_> {
         }
         Ok(match vcpu.next()? {
             Some(answer) if answer.op == Op::Done => Ended::Byte(answer.args[0], answer.args[5]),
-            Some(answer) => Ended::Error(answer.text()),
-            None => Ended::Error("the process died of it".to_owned()),
+            Some(answer) => Ended::Refused(Refusal::of(&answer)),
+            None => Ended::Dead,
         })
+    }
+}
+
+impl Refusal {
+    fn of(answer: &Message) -> Self {
+        let errno = i32::try_from(answer.args[0]).ok().filter(|errno| *errno != 0).map(Errno::from_raw);
+        Self { errno, text: answer.text() }
     }
 }
 
@@ -122,8 +149,9 @@ impl std::fmt::Display for Ended {
             Self::Byte(byte, count) => {
                 write!(f, "the guest loads {byte:#04x} after {count} interruption(s) of KVM_RUN")
             }
-            Self::Error(text) => f.write_str(text),
+            Self::Refused(refusal) => f.write_str(&refusal.text),
             Self::Late => write!(f, "KVM_RUN does not end within {END_MS} ms, stretched, after the release"),
+            Self::Dead => f.write_str("the process dies of it"),
         }
     }
 }

@@ -18,9 +18,9 @@ pub(super) fn eio(held: &mut Held<'_>) -> Result<BehaviourEnd, Failure> {
     held.scene.server.refuse()?;
     let ended = held.end()?;
     Ok(match ended {
-        Ended::Error(_) => right(ended.to_string()),
+        _ if ended.is_bad_address() => right(ended.to_string()),
         Ended::Byte(..) => wrong(format!("{ended}, which the device never gave")),
-        Ended::Late => wrong(ended.to_string()),
+        Ended::Refused(_) | Ended::Late | Ended::Dead => wrong(ended.to_string()),
     })
 }
 

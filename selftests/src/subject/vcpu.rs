@@ -29,7 +29,7 @@ pub(super) struct Vcpu {
 /// Obeys `Go(page, value)` with `Done(value, start, end, told, progress, interrupted)` until
 /// the conductor goes: how often the guest was told that its page is not present, and what its
 /// other task counted meanwhile, 0 of a guest that has none; and how often a signal ended
-/// KVM_RUN.
+/// KVM_RUN. What failed is answered with `Fail(errno)`, 0 if no system call did.
 pub(super) fn run(mut vcpu: Vcpu, orders: &Channel, ready: &Sender<u64>) {
     // The first reading of the clock maps its page; a fault during a hold would wait.
     clock::now();
@@ -50,7 +50,12 @@ pub(super) fn run(mut vcpu: Vcpu, orders: &Channel, ready: &Sender<u64>) {
                 let interrupted = vcpu.interrupted;
                 Message::new(Op::Done, &[value.into(), start, clock::now(), not_present, progress, interrupted])
             }
-            Err(error) => Message::with_text(Op::Fail, &format!("{error:#}")),
+            Err(error) => {
+                let errno = error.downcast_ref::<kvm_ioctls::Error>().map_or(0, |error| error.errno().unsigned_abs());
+                let mut answer = Message::with_text(Op::Fail, &format!("{error:#}"));
+                answer.args[0] = errno.into();
+                answer
+            }
         };
         if orders.send(&answer).is_err() {
             return;
