@@ -7,6 +7,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
+
 /// The state letter in the text of a `stat` file.
 pub(crate) fn parse_state(stat: &str) -> Option<char> {
     // The name, in parentheses, may itself have parentheses and spaces.
@@ -33,6 +35,18 @@ pub(crate) fn state(dir: &Path) -> Option<char> {
     parse_state(&fs::read_to_string(dir.join("stat")).ok()?)
 }
 
+/// The major faults of the task alone whose directory is `dir`, as its `stat` counts them.
+pub(crate) fn major_faults(dir: &Path) -> anyhow::Result<u64> {
+    let path = dir.join("stat");
+    let stat = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    parse_major_faults(&stat).with_context(|| format!("{} says {stat:?}", path.display()))
+}
+
+/// `maj_flt`, ten fields after the state.
+fn parse_major_faults(stat: &str) -> Option<u64> {
+    stat.rsplit_once(')')?.1.split_whitespace().nth(9)?.parse().ok()
+}
+
 /// The kernel stack of the task whose directory is `dir`; empty if it runs, is
 /// gone, or may not be looked at.
 pub(crate) fn stack(dir: &Path) -> Vec<String> {
@@ -57,6 +71,12 @@ mod tests {
     fn the_state_follows_the_last_parenthesis() {
         assert_eq!(parse_state("12 (a) S b) D 1 12 12"), Some('D'));
         assert_eq!(parse_state(""), None);
+    }
+
+    #[test]
+    fn major_faults_are_the_twelfth_field() {
+        assert_eq!(parse_major_faults("12 (a) S b) D 1 12 12 0 -1 64 31 0 7 0 4 5"), Some(7));
+        assert_eq!(parse_major_faults("12 (a) D 1"), None);
     }
 
     #[test]

@@ -112,14 +112,50 @@ impl Scene<'_> {
     /// Makes a fault that waits, and leaves it waiting: the caller releases it.
     pub(crate) fn hold(&mut self, seed: u64) -> Result<Hold, Failure> {
         let target = self.prepare(seed)?;
+        self.hold_by(target, &self.access_order(target))
+    }
+
+    /// As [`Scene::hold`], by what `touch` does to all guest memory: it needs the first page first.
+    pub(crate) fn hold_all(&mut self, seed: u64, touch: Touch) -> Result<Hold, Failure> {
+        let target = self.prepare(seed)?;
+        self.hold_by(self.at(target, 0)?, &Message::new(Op::Go, &[0, 0, touch as u64]))
+    }
+
+    /// As [`Scene::hold`], of `page` of what was [prepared](Scene::prepare).
+    pub(crate) fn hold_page(&mut self, prepared: Target, page: u64) -> Result<Hold, Failure> {
+        let target = self.at(prepared, page)?;
+        self.hold_by(target, &self.access_order(target))
+    }
+
+    /// Answers what is withheld, and leaves the same access waiting for the page's new slot.
+    pub(crate) fn hold_again(&mut self, target: Target) -> Result<Hold, Failure> {
+        let target = self.at(target, target.page)?;
+        self.server.answer()?;
+        let waiting = self.waiting(target).map(|(waiter, _)| Hold { target, waiter });
+        waiting.map_err(|(Early::Over(failure) | Early::Under(failure))| failure)
+    }
+
+    fn hold_by(&mut self, target: Target, order: &Message) -> Result<Hold, Failure> {
         self.server.arm(self.requests())?;
-        match self.fault(target) {
+        match self.fault(target, order) {
             Ok((waiter, _)) => Ok(Hold { target, waiter }),
             Err(Early::Over(failure) | Early::Under(failure)) => {
                 self.server.release()?;
                 Err(failure)
             }
         }
+    }
+
+    /// The target, at another page.
+    fn at(&self, target: Target, page: u64) -> anyhow::Result<Target> {
+        let slot = target.slot.map(|_| slot(self.subject, page)).transpose()?;
+        Ok(Target { page, slot, ..target })
+    }
+
+    /// Answers what is withheld; the access must end, with the right byte.
+    pub(crate) fn finish(&mut self, target: Target) -> Result<(), Failure> {
+        self.server.release()?;
+        self.settle(target, &mut [], true).map(drop)
     }
 
     /// What the situation waits for.
@@ -135,7 +171,7 @@ impl Scene<'_> {
     }
 
     /// Fresh guest memory, out of memory where the situation needs it.
-    fn prepare(&self, seed: u64) -> Result<Target, Failure> {
+    pub(crate) fn prepare(&self, seed: u64) -> Result<Target, Failure> {
         let kind = kind(self.situation);
         let map = Message::new(Op::Map, &[kind as u64, seed]);
         self.subject.main.ask(&map, self.kit.deadline(10_000))?;
@@ -181,7 +217,7 @@ impl Scene<'_> {
     }
 
     /// The channel on which the access is ordered and answered.
-    fn accessing(&self) -> &Channel {
+    pub(crate) fn accessing(&self) -> &Channel {
         let threads = &self.subject.threads;
         match self.situation {
             Situation::Fault(_, path, _) if path.has_guest() => &threads.vcpu.orders,
@@ -233,17 +269,21 @@ impl Scene<'_> {
 
     /// From the access to the end of the probes: who waited, and since when.
     fn while_withheld(&mut self, target: Target, runs: &mut [ProbeRun<'_>]) -> Result<(Vec<String>, u64), Early> {
-        let waiting = self.fault(target)?;
+        let waiting = self.fault(target, &self.access_order(target))?;
         hold::probe(runs, self.hold_ms, self.kit.deadline(u64::from(self.hold_ms) + 2000))?;
         inject::while_withheld(&self.cell.to_string());
         Ok(waiting)
     }
 
     /// From the access to the task that waits: its stack, and since when.
-    fn fault(&mut self, target: Target) -> Result<(Vec<String>, u64), Early> {
-        let start = now();
-        let begun = self.accessing().send(&self.access_order(target));
+    fn fault(&mut self, target: Target, order: &Message) -> Result<(Vec<String>, u64), Early> {
+        let begun = self.accessing().send(order);
         begun.map_err(|error| Early::Over(error.into()))?;
+        self.waiting(target)
+    }
+
+    fn waiting(&mut self, target: Target) -> Result<(Vec<String>, u64), Early> {
+        let start = now();
         let since = match self.requests() {
             Requests::Reads => self.wait_withheld(target)?.at,
             Requests::Writes => start,

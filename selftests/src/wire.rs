@@ -41,7 +41,7 @@ pub(crate) enum Op {
     /// From the server: a request is withheld; offset, bytes, [`crate::clock::now`].
     Withheld = 5,
     /// Server: answer everything that is withheld, withhold no more; with 1 by errors, and so
-    /// every read until the next of these.
+    /// every read until the next of these; with 2 go on to withhold what comes.
     Release = 6,
     /// Subject: fresh guest memory; backing, seed.
     Map = 7,

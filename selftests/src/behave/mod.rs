@@ -10,19 +10,30 @@
 //! Must not: leave anything withheld, or use a process twice: what happens to it is meant
 //! to last.
 
+mod count;
 mod death;
+mod endless;
 mod mapping;
+mod poison;
+mod second;
+mod swapping;
 mod waiting;
+mod whole;
+
+use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 use selftests::behaviour::{Behaviour, BehaviourEnd, What};
-use selftests::cell::{Access, Cell, Path, Situation};
+use selftests::cell::{Access, Cell, Path, Probe, Situation};
 use selftests::plan::Plan;
+use selftests::protocol::ProbeSample;
 
+use crate::clock::{Deadline, now};
 use crate::failure::Failure;
+use crate::hold::{self, ProbeRun};
 use crate::inject;
 use crate::rig::{Kit, Rig, Subject};
-use crate::subject::{Change, Guest, Setup};
+use crate::subject::{Change, Guest, Setup, Touch};
 use crate::swap;
 use crate::trial::{Hold, Scene};
 use crate::wire::{Message, Op, wait_any};
@@ -55,27 +66,56 @@ pub(crate) fn run(
 }
 
 fn once(rig: &mut Rig, plan: &Plan, behaviour: Behaviour, attempt: u32) -> Result<BehaviourEnd, Failure> {
-    let situation = Situation::Fault(behaviour.backing, Path::Sync, Access::Read);
+    let (path, guest) = match behaviour.what {
+        What::Truncated => (Path::ApfHalt, Guest::Async),
+        // Without a guest's access, but never without a guest: its memory is KVM's, too.
+        What::Mlock | What::Populate => (Path::User, Guest::Sync),
+        _ => (Path::Sync, Guest::Sync),
+    };
+    let situation = Situation::Fault(behaviour.backing, path, Access::Read);
     let cell = Cell { situation, window: 1 };
-    let subject = rig.kit.subject(Setup { guest: Guest::Sync, write: false })?;
+    let subject = rig.kit.subject(Setup { guest, write: false })?;
     subject.first_run(&rig.kit)?;
     swap::set_page_cluster(0)?;
     let (hold_ms, Rig { swap, trace, kit, .. }) = (plan.hold_ms, rig);
     let server = &mut swap.server;
-    let mut scene = Scene { server, trace, kit, subject: &subject, cell, situation, hold_ms, probes: &[] };
-    let hold = scene.hold(crate::conductor::seed(plan.seed, &behaviour.to_string(), 0, attempt))?;
-    let mut held = Held { scene, hold, kit, subject: &subject };
+    let scene = Scene { server, trace, kit, subject: &subject, cell, situation, hold_ms, probes: &[] };
+    let seed = crate::conductor::seed(plan.seed, &behaviour.to_string(), 0, attempt);
+    let seen = attempted(scene, behaviour, seed);
+    swap.server.release()?;
+    seen
+}
+
+fn attempted(mut scene: Scene<'_>, behaviour: Behaviour, seed: u64) -> Result<BehaviourEnd, Failure> {
+    let hold = match behaviour.what {
+        What::MajorFaults => return count::major_faults(&mut scene, seed),
+        What::Hwpoison => return poison::load(&scene, seed),
+        What::Mlock => scene.hold_all(seed, Touch::Lock)?,
+        What::Populate => scene.hold_all(seed, Touch::Populate)?,
+        _ => scene.hold(seed)?,
+    };
+    let (kit, subject) = (scene.kit, scene.subject);
+    let mut held = Held { scene, hold, kit, subject };
     inject::while_withheld(&behaviour.to_string());
-    let seen = match behaviour.what {
+    match behaviour.what {
         What::Sigkill => death::sigkill(&mut held),
         What::Munmap => mapping::change(&mut held, behaviour.backing, Change::Unmap),
         What::Dontneed => mapping::change(&mut held, behaviour.backing, Change::Discard),
         What::MapFixed => mapping::change(&mut held, behaviour.backing, Change::Replace),
+        What::CloseLast => mapping::close_last(&mut held),
         What::Eio => waiting::eio(&mut held),
         What::Signal => waiting::signal(&mut held),
-    };
-    held.scene.server.release()?;
-    seen
+        What::SecondPass => second::pass(&mut held),
+        What::SigkillSecond => {
+            second::wait(&mut held)?;
+            death::sigkill(&mut held)
+        }
+        What::Mlock => whole::read_in(&mut held, "mlock()"),
+        What::Populate => whole::read_in(&mut held, "mmap(MAP_POPULATE)"),
+        What::Swapoff => swapping::off(&mut held),
+        What::Truncated => endless::truncated(&mut held),
+        What::MajorFaults | What::Hwpoison => Err(Failure::Broken("nothing is withheld in it".to_owned())),
+    }
 }
 
 /// A fault that waits, and what it waits in.
@@ -102,6 +142,8 @@ enum Ended {
 struct Refusal {
     /// Its error; none if the guest stopped in another way.
     errno: Option<Errno>,
+    /// `si_code` and `si_addr` of the SIGBUS that came.
+    sigbus: (u64, u64),
     /// In the words of the vCPU thread.
     text: String,
 }
@@ -115,30 +157,68 @@ impl Ended {
     }
 }
 
-impl Held<'_> {
+impl<'a> Held<'a> {
     /// Waits for the end of the access after the release.
     fn end(&self) -> Result<Ended, Failure> {
-        let vcpu = &self.subject.threads.vcpu.orders;
-        let deadline = self.kit.deadline(END_MS);
+        Ok(self.end_until(self.kit.deadline(END_MS))?.unwrap_or(Ended::Late))
+    }
+
+    /// How the access ended, if it did.
+    fn end_until(&self, deadline: Deadline) -> Result<Option<Ended>, Failure> {
+        let orders = self.scene.accessing();
         let mut ready = false;
         while !ready && !deadline.passed() {
-            ready = wait_any(&[std::os::fd::AsFd::as_fd(vcpu)], deadline)?[0];
+            ready = wait_any(&[orders.as_fd()], deadline)?[0];
         }
         if !ready {
-            return Ok(Ended::Late);
+            return Ok(None);
         }
-        Ok(match vcpu.next()? {
+        Ok(Some(match orders.next()? {
             Some(answer) if answer.op == Op::Done => Ended::Byte(answer.args[0], answer.args[5]),
             Some(answer) => Ended::Refused(Refusal::of(&answer)),
             None => Ended::Dead,
-        })
+        }))
+    }
+
+    /// The writer of the mmap lock that has nothing to do with the guest memory.
+    fn writer(&self) -> ProbeRun<'a> {
+        let thread = &self.subject.threads.writer;
+        ProbeRun::new(Probe::Writer, &thread.orders, Message::new(Op::Go, &[]), self.subject.thread_dir(thread))
+    }
+
+    /// Starts `runs` one after the other, answers the read, and waits for the end of all: what
+    /// each met, and how the access ended.
+    fn probe<const N: usize>(
+        &mut self,
+        mut runs: [ProbeRun<'a>; N],
+    ) -> Result<([Option<ProbeSample>; N], Ended), Failure> {
+        let hold_ms = self.scene.hold_ms;
+        let probed = hold::probe(&mut runs, hold_ms, self.kit.deadline(u64::from(hold_ms) + 2000));
+        let release = now();
+        self.scene.server.release()?;
+        let ended = self.end()?;
+        hold::collect(&mut runs, self.kit.deadline(END_MS))?;
+        probed?;
+        Ok((runs.map(|run| run.sample(release)), ended))
+    }
+}
+
+/// Why `call`, which is to end before the release, did not, if it did not.
+fn blocked(call: &str, sample: Option<&ProbeSample>) -> Option<String> {
+    match sample {
+        None => Some(format!("{call} does not end after the release either")),
+        Some(sample) if sample.returned_during_hold => None,
+        Some(sample) => {
+            let place = sample.blocked_in.first().cloned().unwrap_or_default();
+            Some(format!("{call} waits in {place} until the read is answered"))
+        }
     }
 }
 
 impl Refusal {
     fn of(answer: &Message) -> Self {
         let errno = i32::try_from(answer.args[0]).ok().filter(|errno| *errno != 0).map(Errno::from_raw);
-        Self { errno, text: answer.text() }
+        Self { errno, sigbus: (answer.args[1], answer.args[2]), text: answer.text() }
     }
 }
 

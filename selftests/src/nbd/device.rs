@@ -218,6 +218,14 @@ impl Server {
         self.order(Message::new(Op::Release, &[]))
     }
 
+    /// Answers everything that is withheld, and withholds what comes after it.
+    pub(crate) fn answer(&mut self) -> anyhow::Result<()> {
+        self.order(Message::new(Op::Release, &[2]))?;
+        // What was reported before the server had done so was among it.
+        self.withheld.clear();
+        Ok(())
+    }
+
     /// Answers everything that is withheld with an error, and every read from now on, until
     /// [`Server::release`].
     pub(crate) fn refuse(&mut self) -> anyhow::Result<()> {

@@ -75,8 +75,10 @@ impl Server {
         match order.op {
             Op::Arm => self.armed = Some(if order.args[0] == 0 { Command::Read } else { Command::Write }),
             Op::Release => {
-                self.armed = None;
-                self.refusing = order.args[0] != 0;
+                if order.args[0] != 2 {
+                    self.armed = None;
+                }
+                self.refusing = order.args[0] == 1;
                 for request in std::mem::take(&mut self.withheld) {
                     self.answer(request)?;
                 }
@@ -261,6 +263,25 @@ mod tests {
         };
         assert_eq!(answers(&[1], 16), 5, "EIO, and no bytes");
         assert_eq!(answers(&[], 20), 0);
+    }
+
+    #[test]
+    fn what_comes_after_an_answer_may_be_withheld_again() {
+        let (ours, theirs) = Channel::pair().unwrap();
+        let (mut kernel, socket) = UnixStream::pair().unwrap();
+        let mut server = serving(socket);
+        for (op, arg) in [(Op::Arm, 0), (Op::Release, 2)] {
+            ours.send(&Message::new(op, &[arg])).unwrap();
+            assert!(server.control(&theirs).unwrap());
+            assert_eq!(ours.next().unwrap().unwrap().op, Op::Done);
+            kernel.write_all(&ask(0, 7, 4096, 4)).unwrap();
+            assert!(server.kernel(&theirs).unwrap());
+            assert_eq!(ours.next().unwrap().unwrap().op, Op::Withheld);
+        }
+        let mut answer = [0; 20];
+        kernel.read_exact(&mut answer).unwrap();
+        kernel.set_nonblocking(true).unwrap();
+        assert_eq!(kernel.read(&mut answer).unwrap_err().kind(), ErrorKind::WouldBlock, "the second is withheld");
     }
 
     #[test]

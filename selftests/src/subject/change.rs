@@ -23,11 +23,13 @@ pub(crate) enum Change {
     Discard = 2,
     /// `mmap` of other memory over all of it, and a store to the page.
     Replace = 3,
+    /// `MADV_HWPOISON` of the page.
+    Poison = 4,
 }
 
 impl Change {
     pub(super) fn from_arg(arg: u64) -> anyhow::Result<Self> {
-        let all = [Self::Protect, Self::Unmap, Self::Discard, Self::Replace];
+        let all = [Self::Protect, Self::Unmap, Self::Discard, Self::Replace, Self::Poison];
         all.into_iter().find(|change| *change as u64 == arg).with_context(|| format!("no change is {arg}"))
     }
 
@@ -43,6 +45,10 @@ impl Change {
             Self::Discard => Errno::result(unsafe { libc::madvise(at, PAGE, libc::MADV_DONTNEED) })
                 .map(drop)
                 .context("madvise(MADV_DONTNEED)")?,
+            // SAFETY: as above; the kernel takes the page out of use for good.
+            Self::Poison => Errno::result(unsafe { libc::madvise(at, PAGE, libc::MADV_HWPOISON) })
+                .map(drop)
+                .context("madvise(MADV_HWPOISON)")?,
             Self::Replace => {
                 let protection = libc::PROT_READ | libc::PROT_WRITE;
                 let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
@@ -65,6 +71,7 @@ impl std::fmt::Display for Change {
             Self::Unmap => "munmap()",
             Self::Discard => "madvise(MADV_DONTNEED)",
             Self::Replace => "mmap(MAP_FIXED)",
+            Self::Poison => "madvise(MADV_HWPOISON)",
         })
     }
 }

@@ -7,7 +7,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::ptr::NonNull;
@@ -56,7 +56,7 @@ impl Kind {
 
 pub(super) struct Memory {
     start: NonNull<c_void>,
-    memfd: File,
+    memfd: Option<File>,
     disk: File,
     kind: Kind,
 }
@@ -77,7 +77,7 @@ impl Memory {
         let memfd: OwnedFd = memfd_create(c"kvm-gup-io", MFdFlags::MFD_CLOEXEC).context("memfd_create")?;
         let opened = OpenOptions::new().read(true).write(true).open(disk);
         let disk = opened.with_context(|| format!("opening {}", disk.display()))?;
-        Ok(Self { start, memfd: File::from(memfd), disk, kind: Kind::Private })
+        Ok(Self { start, memfd: Some(File::from(memfd)), disk, kind: Kind::Private })
     }
 
     pub(super) fn hva(&self) -> usize {
@@ -104,9 +104,10 @@ impl Memory {
             }
             Kind::Memfd => {
                 // Truncation drops the old pages and their swap slots.
-                self.memfd.set_len(0).context("ftruncate(memfd, 0)")?;
-                self.memfd.set_len(BYTES as u64).context("ftruncate(memfd)")?;
-                of_file(&self.memfd, 0, MapFlags::MAP_SHARED)
+                self.truncate()?;
+                let memfd = self.memfd.as_ref().context("the memfd is closed")?;
+                memfd.set_len(BYTES as u64).context("ftruncate(memfd)")?;
+                of_file(memfd, 0, MapFlags::MAP_SHARED)
             }
             Kind::File | Kind::FileRandom => of_file(&self.disk, disk_offset, MapFlags::MAP_SHARED),
             Kind::PrivateFile => of_file(&self.disk, disk_offset, MapFlags::MAP_PRIVATE),
@@ -118,6 +119,37 @@ impl Memory {
             bail!("madvise(MADV_RANDOM): {}", std::io::Error::last_os_error());
         }
         self.fill(seed)
+    }
+
+    /// The number of the memfd's descriptor; -1 once it is closed.
+    pub(super) fn memfd_number(&self) -> RawFd {
+        self.memfd.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    }
+
+    /// Drops all that is in the memfd.
+    pub(super) fn truncate(&self) -> anyhow::Result<()> {
+        let memfd = self.memfd.as_ref().context("the memfd is closed")?;
+        memfd.set_len(0).context("ftruncate(memfd, 0)")
+    }
+
+    /// Closes the only descriptor of the memfd.
+    pub(super) fn close(&mut self) {
+        self.memfd = None;
+    }
+
+    /// Gives private page `page` back, and writes the pattern of `seed` to it with `byte` as the first.
+    pub(super) fn renew(&mut self, seed: u64, page: u64, byte: u64) -> anyhow::Result<()> {
+        let index = usize::try_from(page).ok().filter(|page| *page < PAGES).context("no such page")?;
+        // SAFETY: the page is ours; what is in it is to be lost.
+        let answer = unsafe { libc::madvise(self.start.as_ptr().byte_add(index * PAGE), PAGE, libc::MADV_DONTNEED) };
+        nix::errno::Errno::result(answer).context("madvise(MADV_DONTNEED)")?;
+        for (place, at) in self.words()[index * WORDS..][..WORDS].iter_mut().zip(0..) {
+            *place = word(seed, page, at);
+            if at == 0 {
+                *place = *place & !0xff | byte & 0xff;
+            }
+        }
+        Ok(())
     }
 
     /// Writes the pattern: of a file past the mapping, so that nothing is mapped when

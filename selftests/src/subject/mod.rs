@@ -2,7 +2,8 @@
 //! The probed process: a small VMM whose guest memory is swapped out.
 //!
 //! ```text
-//! main       Map, PageOut, Resident, Verify     never during a hold
+//! main       Map, PageOut, Resident, Verify     never during a hold, but for a behaviour
+//!            Go → a deed → Done                 what only a behaviour has it do
 //! vcpu       Go → KVM_RUN → Done                faults on the withheld page, or
 //! toucher    Go → load, store, O_DIRECT → Done  does so without a guest
 //! writer     Go → mmap, munmap → Done           wants the mmap lock
@@ -16,15 +17,18 @@
 //! maps anything but what it is told to. Must not: decide when a hold ends.
 
 mod change;
+mod deed;
 mod guest;
 mod memory;
 mod paravirt;
+mod sigbus;
 mod toucher;
 mod vcpu;
 pub(crate) mod vm;
 mod writer;
 
 pub(crate) use change::Change;
+pub(crate) use deed::Deed;
 pub(crate) use guest::{Guest, PAGES, Setup, value_at};
 pub(crate) use memory::Kind;
 pub(crate) use toucher::Touch;
@@ -80,6 +84,7 @@ fn handle_interrupts() -> anyhow::Result<()> {
 /// What `role subject` runs until the conductor goes away.
 pub(crate) fn serve(control: &Channel, channels: Threads<Channel>) -> anyhow::Result<()> {
     handle_interrupts()?;
+    sigbus::note_first()?;
     let Some(order) = control.next()? else { return Ok(()) };
     let setup = Setup::from_args(&order.args)?;
     let disk = order.text();
@@ -90,7 +95,7 @@ pub(crate) fn serve(control: &Channel, channels: Threads<Channel>) -> anyhow::Re
         Err(error) => return control.send(&Message::with_text(Op::Skip, &format!("{error:#}"))),
     };
     let (vm, vcpu) = machine.map(|machine| (machine.vm, machine.vcpu)).unzip();
-    let toucher = Toucher::new(memory.hva(), Path::new(&disk))?;
+    let toucher = Toucher::new(memory.hva(), memory.memfd_number(), Path::new(&disk))?;
     let tids = start(channels, vcpu, toucher, memory.hva())?;
     // MADV_PAGEOUT sees what this CPU has gathered, and not what others have: the
     // thread that touches the pages must not move before it is told to page them out.
@@ -139,6 +144,7 @@ fn obey(memory: &mut Memory, order: &Message) -> anyhow::Result<Message> {
         Op::PageOut => return Ok(Message::new(Op::Done, &[u64::from(memory.page_out()?)])),
         Op::Resident => return Ok(Message::new(Op::Done, &[memory.resident()?])),
         Op::Verify => memory.verify(first, second, third)?,
+        Op::Go => return deed::obey(memory, order),
         other => anyhow::bail!("the probed process got the order {other:?}"),
     }
     Ok(Message::new(Op::Done, &[]))

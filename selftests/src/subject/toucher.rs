@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Accesses to the guest memory that no guest makes, by a thread of the probed process.
 //!
-//! Owns: an ordinary load or store, and a transfer with O_DIRECT between the page and
-//! another disk. Must not: allocate or map between an order and its answer.
+//! Owns: an ordinary load or store, a transfer with O_DIRECT between the page and another
+//! disk, and the two calls that read all of it. Must not: allocate or map between an order and its answer.
 
 use std::fs::{File, OpenOptions};
+use std::os::fd::RawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::mpsc::Sender;
 
 use anyhow::{Context, bail};
+use nix::errno::Errno;
 
 use super::guest::{PAGE, PAGES, word};
 use super::tid;
@@ -28,11 +30,15 @@ pub(crate) enum Touch {
     DirectFrom = 2,
     /// `pread` to it with O_DIRECT: a transfer that writes it.
     DirectTo = 3,
+    /// `mlock` of all guest memory.
+    Lock = 4,
+    /// `mmap` of the memfd over all guest memory, with MAP_POPULATE.
+    Populate = 5,
 }
 
 impl Touch {
     fn from_arg(arg: u64) -> anyhow::Result<Self> {
-        let all = [Self::Load, Self::Store, Self::DirectFrom, Self::DirectTo];
+        let all = [Self::Load, Self::Store, Self::DirectFrom, Self::DirectTo, Self::Lock, Self::Populate];
         all.into_iter().find(|touch| *touch as u64 == arg).with_context(|| format!("no touch is {arg}"))
     }
 }
@@ -44,16 +50,18 @@ struct Page([u8; PAGE]);
 /// The thread's memory and disk.
 pub(super) struct Toucher {
     hva: usize,
+    /// The number of the memfd, which the main thread owns.
+    memfd: RawFd,
     disk: File,
     page: Box<Page>,
 }
 
 impl Toucher {
     /// For guest memory at `hva`; transfers go to and from the start of `disk`.
-    pub(super) fn new(hva: usize, disk: &Path) -> anyhow::Result<Self> {
+    pub(super) fn new(hva: usize, memfd: RawFd, disk: &Path) -> anyhow::Result<Self> {
         let opened = OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(disk);
         let disk = opened.with_context(|| format!("opening {} with O_DIRECT", disk.display()))?;
-        Ok(Self { hva, disk, page: Box::new(Page([0; PAGE])) })
+        Ok(Self { hva, memfd, disk, page: Box::new(Page([0; PAGE])) })
     }
 
     /// Obeys `Go(page, value, touch, seed)` with `Done(value, start, end)` until the
@@ -106,10 +114,27 @@ impl Toucher {
                 whole(count).context("pread with O_DIRECT")?;
                 byte
             }
+            Touch::Lock => {
+                // SAFETY: the range is mapped; locking it changes nothing that Rust knows of.
+                let locked = unsafe { libc::mlock(self.hva as *const libc::c_void, PAGES * PAGE) };
+                Errno::result(locked).context("mlock")?;
+                0
+            }
+            Touch::Populate => self.populate()?,
         };
         let end = clock::now();
         let seen = if touch == Touch::DirectFrom { self.transferred()? } else { seen };
         Ok((seen, start, end))
+    }
+
+    /// The same memory again, in one call that reads all of it.
+    fn populate(&self) -> anyhow::Result<u8> {
+        let (protection, flags) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_FIXED | libc::MAP_POPULATE);
+        let at = self.hva as *mut libc::c_void;
+        // SAFETY: only the guest memory's own addresses are replaced, by the same memory.
+        let mapped = unsafe { libc::mmap(at, PAGES * PAGE, protection, flags, self.memfd, 0) };
+        if mapped == libc::MAP_FAILED { Err(Errno::last()).context("mmap with MAP_POPULATE") } else { Ok(0) }
     }
 
     /// The pattern of guest page `page`, but for its first byte.
@@ -134,7 +159,7 @@ fn fd(file: &File) -> i32 {
 
 /// Was it all of the page?
 fn whole(count: isize) -> anyhow::Result<()> {
-    match nix::errno::Errno::result(count)? {
+    match Errno::result(count)? {
         count if count == PAGE.cast_signed() => Ok(()),
         count => bail!("{count} of {PAGE} bytes"),
     }

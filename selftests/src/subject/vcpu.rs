@@ -10,7 +10,7 @@ use kvm_ioctls::{VcpuExit, VcpuFd};
 
 use super::guest::{DATA_GPA, PAGE, PORT};
 use super::paravirt::{BAD_PORT, Counts, Ram};
-use super::tid;
+use super::{sigbus, tid};
 use crate::clock;
 use crate::cpus;
 use crate::wire::{Channel, Message, Op};
@@ -29,7 +29,8 @@ pub(super) struct Vcpu {
 /// Obeys `Go(page, value)` with `Done(value, start, end, told, progress, interrupted)` until
 /// the conductor goes: how often the guest was told that its page is not present, and what its
 /// other task counted meanwhile, 0 of a guest that has none; and how often a signal ended
-/// KVM_RUN. What failed is answered with `Fail(errno)`, 0 if no system call did.
+/// KVM_RUN. What failed is answered with `Fail(errno, code, address)`: 0 if no system call did,
+/// and what the first SIGBUS said, if there was one.
 pub(super) fn run(mut vcpu: Vcpu, orders: &Channel, ready: &Sender<u64>) {
     // The first reading of the clock maps its page; a fault during a hold would wait.
     clock::now();
@@ -53,7 +54,8 @@ pub(super) fn run(mut vcpu: Vcpu, orders: &Channel, ready: &Sender<u64>) {
             Err(error) => {
                 let errno = error.downcast_ref::<kvm_ioctls::Error>().map_or(0, |error| error.errno().unsigned_abs());
                 let mut answer = Message::with_text(Op::Fail, &format!("{error:#}"));
-                answer.args[0] = errno.into();
+                let (code, address) = sigbus::noted().unwrap_or_default();
+                answer.args[..3].copy_from_slice(&[errno.into(), code.unsigned_abs().into(), address]);
                 answer
             }
         };
@@ -90,7 +92,12 @@ impl Vcpu {
 
     fn until_out(&mut self) -> anyhow::Result<u8> {
         loop {
-            match self.fd.run() {
+            let exit = self.fd.run();
+            // 3.17 returns 0 after it has sent one, with the exit of the time before.
+            if let Some((code, address)) = sigbus::noted() {
+                bail!("SIGBUS came with si_code {code} and si_addr {address:#x}");
+            }
+            match exit {
                 Ok(VcpuExit::IoOut(PORT, [byte])) => return Ok(*byte),
                 Ok(VcpuExit::IoOut(BAD_PORT, _)) => bail!("the guest met a page fault of its own"),
                 Ok(VcpuExit::Intr) => self.interrupted += 1,
