@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::libc::c_void;
 
 use super::guest::{PAGE, PAGES};
+use super::sigbus;
 
 const BYTES: usize = PAGES * PAGE;
 
@@ -45,10 +46,13 @@ impl Change {
             Self::Discard => Errno::result(unsafe { libc::madvise(at, PAGE, libc::MADV_DONTNEED) })
                 .map(drop)
                 .context("madvise(MADV_DONTNEED)")?,
-            // SAFETY: as above; the kernel takes the page out of use for good.
-            Self::Poison => Errno::result(unsafe { libc::madvise(at, PAGE, libc::MADV_HWPOISON) })
-                .map(drop)
-                .context("madvise(MADV_HWPOISON)")?,
+            Self::Poison => {
+                // SAFETY: as above; the kernel takes the page out of use for good.
+                let answer = unsafe { libc::madvise(at, PAGE, libc::MADV_HWPOISON) };
+                Errno::result(answer).context("madvise(MADV_HWPOISON)")?;
+                // 6.12 and later send a SIGBUS for that alone, to whoever has the page mapped and poisons it.
+                sigbus::note_first()?;
+            }
             Self::Replace => {
                 let protection = libc::PROT_READ | libc::PROT_WRITE;
                 let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;

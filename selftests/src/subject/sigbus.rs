@@ -22,8 +22,9 @@ extern "C" fn note(_signal: c_int, info: *mut siginfo_t, _context: *mut c_void) 
     CODE.store(code, Ordering::SeqCst);
 }
 
-/// Notes the first SIGBUS from now on.
+/// Forgets what there was, and notes the first SIGBUS from now on.
 pub(super) fn note_first() -> anyhow::Result<()> {
+    CODE.store(0, Ordering::SeqCst);
     let flags = SaFlags::SA_SIGINFO | SaFlags::SA_RESETHAND;
     let action = SigAction::new(SigHandler::SigAction(note), flags, SigSet::empty());
     // SAFETY: the handler stores two numbers.
