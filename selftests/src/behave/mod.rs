@@ -32,6 +32,7 @@ use crate::clock::{Deadline, now};
 use crate::failure::Failure;
 use crate::hold::{self, ProbeRun};
 use crate::inject;
+use crate::nbd::device;
 use crate::rig::{Kit, Rig, Subject};
 use crate::subject::{Change, Guest, Setup, Touch};
 use crate::swap;
@@ -77,12 +78,18 @@ fn once(rig: &mut Rig, plan: &Plan, behaviour: Behaviour, attempt: u32) -> Resul
     let subject = rig.kit.subject(Setup { guest, write: false })?;
     subject.first_run(&rig.kit)?;
     swap::set_page_cluster(0)?;
+    // In these something is swapped out while a read is withheld.
+    let writes = matches!(behaviour.what, What::SecondPass | What::SigkillSecond);
+    let scheduler = if writes { device::unscheduled(&rig.swap.path)? } else { None };
     let (hold_ms, Rig { swap, trace, kit, .. }) = (plan.hold_ms, rig);
     let server = &mut swap.server;
     let scene = Scene { server, trace, kit, subject: &subject, cell, situation, hold_ms, probes: &[] };
     let seed = crate::conductor::seed(plan.seed, &behaviour.to_string(), 0, attempt);
     let seen = attempted(scene, behaviour, seed);
     swap.server.release()?;
+    if let Some(name) = scheduler {
+        device::set_scheduler(&swap.path, &name)?;
+    }
     seen
 }
 

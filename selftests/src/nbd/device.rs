@@ -27,6 +27,9 @@ nix::ioctl_none!(nbd_clear_sock, 0xab, 4);
 nix::ioctl_write_int_bad!(nbd_set_size_blocks, nix::request_code_none!(0xab, 7));
 nix::ioctl_none!(nbd_disconnect, 0xab, 8);
 
+/// The scheduler that keeps nothing back, where there are others of its kind.
+const PLAIN: &str = "noop";
+
 /// The running device. Dropped, it kills its server, which ends all IO; call
 /// [`Device::stop`] for an orderly end.
 pub(crate) struct Device {
@@ -180,9 +183,39 @@ pub(crate) fn set_read_ahead_kb(device: &Path, value: u32) -> anyhow::Result<()>
     std::fs::write(&path, value.to_string()).with_context(|| format!("writing {value} to {}", path.display()))
 }
 
+/// Has the device's requests go out as they come, where a scheduler may keep writes back as
+/// long as a read is not answered (`cfq_may_dispatch()`, before 5.0); gives the name of the
+/// scheduler that it had, if it has another one now. No request may be under way.
+pub(crate) fn unscheduled(device: &Path) -> anyhow::Result<Option<String>> {
+    let path = of_queue(device, "scheduler")?;
+    let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    match scheduler(&text) {
+        Some(name) if name != PLAIN && text.split_whitespace().any(|other| other == PLAIN) => {
+            set_scheduler(device, PLAIN)?;
+            Ok(Some(name.to_owned()))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Gives the device this scheduler.
+pub(crate) fn set_scheduler(device: &Path, name: &str) -> anyhow::Result<()> {
+    let path = of_queue(device, "scheduler")?;
+    std::fs::write(&path, name).with_context(|| format!("writing {name:?} to {}", path.display()))
+}
+
+/// The one that is in use, in the text of `queue/scheduler`.
+fn scheduler(text: &str) -> Option<&str> {
+    Some(text.split_once('[')?.1.split_once(']')?.0)
+}
+
 fn read_ahead(device: &Path) -> anyhow::Result<PathBuf> {
+    of_queue(device, "read_ahead_kb")
+}
+
+fn of_queue(device: &Path, file: &str) -> anyhow::Result<PathBuf> {
     let name = device.file_name().with_context(|| format!("{} names no device", device.display()))?;
-    Ok(Path::new("/sys/block").join(name).join("queue/read_ahead_kb"))
+    Ok(Path::new("/sys/block").join(name).join("queue").join(file))
 }
 
 /// The first NBD device below `block` that nobody uses.
@@ -300,6 +333,13 @@ mod tests {
         let read = Withheld { offset: 8192, length: 8192, at: 0 };
         let covered: Vec<_> = (0..6).filter(|slot| read.covers(*slot)).collect();
         assert_eq!(covered, [2, 3]);
+    }
+
+    #[test]
+    fn the_scheduler_in_use_is_the_bracketed_one() {
+        assert_eq!(scheduler("noop deadline [cfq] \n"), Some("cfq"));
+        assert_eq!(scheduler("[none] mq-deadline kyber\n"), Some("none"));
+        assert_eq!(scheduler("none\n"), None);
     }
 
     #[test]
