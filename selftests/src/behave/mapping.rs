@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::hold::ProbeRun;
 use crate::rig::Subject;
 use crate::subject::{Change, Deed, value_at};
+use crate::swap;
 use crate::wire::{Message, Op};
 
 /// From the end of KVM_RUN until nothing of a memfd is left, at hardware speed: its inode
@@ -74,6 +75,10 @@ pub(super) fn close_last(held: &mut Held<'_>) -> Result<BehaviourEnd, Failure> {
     if !ended.is_bad_address() {
         return Ok(wrong(format!("{saw} where nothing is mapped")));
     }
+    // Its other pages are in swap, if they are anywhere: what still has them must show it.
+    let device = &held.kit.swap;
+    swap::off(device)?;
+    swap::on(device).map_err(|error| Failure::Broken(format!("after swapoff(): {error:#}")))?;
     let deadline = held.kit.deadline(GONE_MS);
     loop {
         match (before, shmem_kb()?) {
