@@ -257,9 +257,12 @@ mod tests {
         for behaviour in behaviours() {
             assert_eq!(behaviour.to_string().parse(), Ok(behaviour));
             assert!(!sentences.contains(&behaviour.sentence()), "{behaviour}");
+            assert!(!behaviour.sentence().ends_with(' '), "{behaviour} has no sentence");
             sentences.push(behaviour.sentence());
         }
         assert_eq!(behaviours()[0].to_string(), "sigkill.anon");
-        assert!("sigkill.file".parse::<Behaviour>().is_err());
+        for unknown in ["sigkill.file", "populate.anon", "close-last.anon", "second-pass.shmem"] {
+            assert!(unknown.parse::<Behaviour>().is_err(), "{unknown}");
+        }
     }
 }

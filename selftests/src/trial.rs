@@ -9,6 +9,8 @@
 //! Owns: that sequence and its sample. Must not: judge, or leave anything
 //! withheld, whatever fails.
 
+mod left;
+
 use std::os::fd::AsFd;
 
 use anyhow::Context;
@@ -26,6 +28,8 @@ use crate::subject::{Kind, PAGES, Touch, value_at};
 use crate::swap::PAGE;
 use crate::trace::{Events, Trace};
 use crate::wire::{Channel, Message, Op, wait_any};
+
+pub(crate) use left::Hold;
 
 /// Pages from each end of the guest memory that are not accessed, so that the
 /// largest readahead window always fits around the one that is.
@@ -67,14 +71,6 @@ pub(crate) struct Target {
     slot: Option<u64>,
 }
 
-/// A fault that waits for its withheld IO.
-pub(crate) struct Hold {
-    /// Of which page.
-    pub(crate) target: Target,
-    /// Stack of the task that waits, innermost first.
-    pub(crate) waiter: Vec<String>,
-}
-
 impl Scene<'_> {
     /// Makes one trial; `seed` chooses page and content.
     pub(crate) fn trial(&mut self, trial: u32, seed: u64) -> Result<Sample, Failure> {
@@ -107,55 +103,6 @@ impl Scene<'_> {
             probes: runs.into_iter().filter_map(|run| run.sample(release)).collect(),
             waiter,
         })
-    }
-
-    /// Makes a fault that waits, and leaves it waiting: the caller releases it.
-    pub(crate) fn hold(&mut self, seed: u64) -> Result<Hold, Failure> {
-        let target = self.prepare(seed)?;
-        self.hold_by(target, &self.access_order(target))
-    }
-
-    /// As [`Scene::hold`], by what `touch` does to all guest memory: it needs the first page first.
-    pub(crate) fn hold_all(&mut self, seed: u64, touch: Touch) -> Result<Hold, Failure> {
-        let target = self.prepare(seed)?;
-        self.hold_by(self.at(target, 0)?, &Message::new(Op::Go, &[0, 0, touch as u64]))
-    }
-
-    /// As [`Scene::hold`], of `page` of what was [prepared](Scene::prepare).
-    pub(crate) fn hold_page(&mut self, prepared: Target, page: u64) -> Result<Hold, Failure> {
-        let target = self.at(prepared, page)?;
-        self.hold_by(target, &self.access_order(target))
-    }
-
-    /// Answers what is withheld, and leaves the same access waiting for the page's new slot.
-    pub(crate) fn hold_again(&mut self, target: Target) -> Result<Hold, Failure> {
-        let target = self.at(target, target.page)?;
-        self.server.answer()?;
-        let waiting = self.waiting(target).map(|(waiter, _)| Hold { target, waiter });
-        waiting.map_err(|(Early::Over(failure) | Early::Under(failure))| failure)
-    }
-
-    fn hold_by(&mut self, target: Target, order: &Message) -> Result<Hold, Failure> {
-        self.server.arm(self.requests())?;
-        match self.fault(target, order) {
-            Ok((waiter, _)) => Ok(Hold { target, waiter }),
-            Err(Early::Over(failure) | Early::Under(failure)) => {
-                self.server.release()?;
-                Err(failure)
-            }
-        }
-    }
-
-    /// The target, at another page.
-    fn at(&self, target: Target, page: u64) -> anyhow::Result<Target> {
-        let slot = target.slot.map(|_| slot(self.subject, page)).transpose()?;
-        Ok(Target { page, slot, ..target })
-    }
-
-    /// Answers what is withheld; the access must end, with the right byte.
-    pub(crate) fn finish(&mut self, target: Target) -> Result<(), Failure> {
-        self.server.release()?;
-        self.settle(target, &mut [], true).map(drop)
     }
 
     /// What the situation waits for.

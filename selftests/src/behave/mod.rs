@@ -250,3 +250,21 @@ fn right(saw: impl Into<String>) -> BehaviourEnd {
 fn wrong(saw: impl Into<String>) -> BehaviourEnd {
     BehaviourEnd::Wrong { saw: saw.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_efault_is_a_bad_address() {
+        let refused = |errno: u64| {
+            let mut answer = Message::with_text(Op::Fail, "ioctl(KVM_RUN)");
+            answer.args[0] = errno;
+            Ended::Refused(Refusal::of(&answer)).is_bad_address()
+        };
+        assert!(refused(14));
+        assert!(!refused(5));
+        assert!(!refused(0), "the guest stopped in another way");
+        assert!(!Ended::Dead.is_bad_address() && !Ended::Late.is_bad_address() && !Ended::Byte(0, 0).is_bad_address());
+    }
+}
