@@ -139,7 +139,7 @@ fn run_role(role: RoleName, descriptors: &[RawFd]) -> anyhow::Result<ExitCode> {
     let count = match role {
         RoleName::Reader | RoleName::Accessor => 1,
         RoleName::Nbd | RoleName::Stress | RoleName::Storm => 2,
-        RoleName::Subject => 6,
+        RoleName::Subject => 7,
     };
     let mut fds = roles::inherited(descriptors, count)?.into_iter();
     let mut next = || fds.next().context("a descriptor is missing");
@@ -181,6 +181,8 @@ fn describe(cell: Cell) -> String {
         Backing::Anon => "swapped-out private anonymous memory",
         Backing::Shmem => "swapped-out memfd memory",
         Backing::ShmemWriteback => "memfd memory that is still being written to swap",
+        Backing::ZramWriteback => "private anonymous memory that zram swap has written back to its backing device",
+        Backing::Uffd => "a missing page of private anonymous memory, which userfaultfd asks another thread for",
         Backing::File => "a shared mapping of a block device that is not in memory",
         Backing::FileRandom => "such a mapping under MADV_RANDOM",
         Backing::PrivateFile => "a private mapping of a block device that is not in memory",

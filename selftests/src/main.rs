@@ -38,6 +38,7 @@ mod tasks;
 mod trace;
 mod trial;
 mod wire;
+mod zram;
 
 use std::process::ExitCode;
 
