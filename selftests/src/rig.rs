@@ -134,7 +134,7 @@ impl Rig {
             zram.start(&backing.path)?;
             (self.kit.zram, self.backing) = (Some(zram), Some(backing));
         }
-        Ok(self.kit.zram.as_mut().map_or(Ok(()), |zram| zram.turn(on))?)
+        Ok(self.kit.zram.as_mut().map_or(Ok(()), |zram| zram.turn(on, &self.swap.path))?)
     }
 
     /// Ends everything, in the reverse order.
@@ -143,7 +143,7 @@ impl Rig {
         let (patience, zram) = (kit.patience, kit.zram.take());
         drop((trace, kit));
         if let Some(mut zram) = zram {
-            zram.turn(false)?;
+            zram.turn(false, &swap.path)?;
             zram::reset(&zram.node)?;
             record.zram = None;
             leftovers::record(&record)?;

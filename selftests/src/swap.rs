@@ -15,11 +15,9 @@ use nix::errno::Errno;
 pub(crate) const PAGE: usize = 4096;
 
 const PAGE_CLUSTER: &str = "/proc/sys/vm/page-cluster";
-/// `SWAP_FLAG_PREFER` with the highest priority.
+/// `SWAP_FLAG_PREFER` with the highest priority: on a host that has swap of its
+/// own, the subject's pages must come here all the same.
 const PREFER_FIRST: libc::c_int = 0x8000 | 0x7fff;
-/// The same with the one below it: on a host that has swap of its own, the subject's
-/// pages must come here all the same.
-const PREFER_SECOND: libc::c_int = PREFER_FIRST - 1;
 
 /// The first page of a swap area of `pages` pages, as `mkswap` writes it.
 pub(crate) fn header(pages: usize) -> [u8; PAGE] {
@@ -32,21 +30,11 @@ pub(crate) fn header(pages: usize) -> [u8; PAGE] {
     page
 }
 
-/// Starts swapping to `device` before any other, but for one that is turned on by
-/// [`on_before_all`].
-pub(crate) fn on(device: &Path) -> anyhow::Result<()> {
-    on_with(device, PREFER_SECOND)
-}
-
 /// Starts swapping to `device` before any other.
-pub(crate) fn on_before_all(device: &Path) -> anyhow::Result<()> {
-    on_with(device, PREFER_FIRST)
-}
-
-fn on_with(device: &Path, flags: libc::c_int) -> anyhow::Result<()> {
+pub(crate) fn on(device: &Path) -> anyhow::Result<()> {
     let path = c_path(device)?;
     // SAFETY: `path` is a NUL-terminated string that lives across the call.
-    Errno::result(unsafe { libc::swapon(path.as_ptr(), flags) })
+    Errno::result(unsafe { libc::swapon(path.as_ptr(), PREFER_FIRST) })
         .with_context(|| format!("swapon({})", device.display()))?;
     Ok(())
 }
