@@ -16,6 +16,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::cell::{Backing, word};
+use crate::lost::Lost;
 
 /// What happens while the fault waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -101,31 +102,9 @@ pub enum BehaviourEnd {
         /// What was seen.
         saw: String,
     },
-    /// It cannot be tried on this kernel or machine.
-    Skipped {
-        /// Why.
-        reason: String,
-    },
-    /// The instrument failed.
-    Broken {
-        /// What was tried and what came back.
-        reason: String,
-    },
-    /// The test process ended early with this exit code.
-    Exited {
-        /// As from `waitpid`.
-        code: i32,
-    },
-    /// The test process was killed.
-    Signaled {
-        /// The signal's number.
-        signal: i32,
-    },
-    /// The test process passed its deadline and was killed by PID 1.
-    Hung {
-        /// The deadline.
-        deadline_ms: u64,
-    },
+    /// Without an answer.
+    #[serde(untagged)]
+    Lost(Lost),
 }
 
 impl fmt::Display for Behaviour {

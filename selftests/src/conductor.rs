@@ -12,6 +12,7 @@ use std::io::Write;
 use anyhow::Context;
 use selftests::behaviour::BehaviourEnd;
 use selftests::cell::{Access, Backing, Cell, Path, Probe, Situation};
+use selftests::lost::Lost;
 use selftests::plan::Plan;
 use selftests::protocol::{CellEnd, Envelope, Frame, Meanwhile, Sample, encode};
 use selftests::storms::StormEnd;
@@ -42,20 +43,20 @@ pub(crate) fn run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<u8> {
         Err(failure) => {
             for cell in &plan.cells {
                 frame(out, Frame::Start { cell: *cell })?;
-                frame(out, Frame::Result { cell: *cell, outcome: failure.clone().end() })?;
+                frame(out, Frame::Result { cell: *cell, outcome: CellEnd::Lost(failure.clone().into()) })?;
             }
             for behaviour in &plan.behaviours {
                 frame(out, Frame::BehaviourStart { behaviour: *behaviour })?;
-                let outcome = failure.clone().end_of_behaviour();
+                let outcome = BehaviourEnd::Lost(failure.clone().into());
                 frame(out, Frame::BehaviourResult { behaviour: *behaviour, outcome })?;
             }
             if let Some(stress) = plan.stress {
                 frame(out, Frame::StressStart { stress })?;
-                frame(out, Frame::StressResult { outcome: failure.clone().end_of_stress() })?;
+                frame(out, Frame::StressResult { outcome: StressEnd::Lost(failure.clone().into()) })?;
             }
             if let Some(storm) = plan.storm {
                 frame(out, Frame::StormStart { storm })?;
-                frame(out, Frame::StormResult { outcome: failure.end_of_storm() })?;
+                frame(out, Frame::StormResult { outcome: StormEnd::Lost(failure.into()) })?;
             }
             return Ok(0);
         }
@@ -67,8 +68,8 @@ pub(crate) fn run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<u8> {
     for cell in &plan.cells {
         frame(out, Frame::Start { cell: *cell })?;
         let mut run = CellRun { rig: &mut rig, plan, cell: *cell, kept: &mut kept, out };
-        let outcome = run.measure().unwrap_or_else(Failure::end);
-        let broken = matches!(outcome, CellEnd::Broken { .. });
+        let outcome = run.measure().unwrap_or_else(|failure| CellEnd::Lost(failure.into()));
+        let broken = matches!(outcome, CellEnd::Lost(Lost::Broken { .. }));
         frame(out, Frame::Result { cell: *cell, outcome })?;
         if broken {
             return Ok(BROKEN);
@@ -83,8 +84,8 @@ pub(crate) fn run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<u8> {
     for &behaviour in &plan.behaviours {
         frame(out, Frame::BehaviourStart { behaviour })?;
         let outcome = behave::run(&mut rig, plan, behaviour, &mut |text| frame(out, Frame::Note { text }));
-        let outcome = outcome.unwrap_or_else(Failure::end_of_behaviour);
-        let broken = matches!(outcome, BehaviourEnd::Broken { .. });
+        let outcome = outcome.unwrap_or_else(|failure| BehaviourEnd::Lost(failure.into()));
+        let broken = matches!(outcome, BehaviourEnd::Lost(Lost::Broken { .. }));
         frame(out, Frame::BehaviourResult { behaviour, outcome })?;
         if broken {
             return Ok(BROKEN);
@@ -93,7 +94,7 @@ pub(crate) fn run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<u8> {
     if let Some(stress) = plan.stress {
         frame(out, Frame::StressStart { stress })?;
         let outcome = watch::run(&mut rig, stress, &mut |note| frame(out, note));
-        let outcome = outcome.unwrap_or_else(Failure::end_of_stress);
+        let outcome = outcome.unwrap_or_else(|failure| StressEnd::Lost(failure.into()));
         let complete = matches!(outcome, StressEnd::Complete { .. });
         frame(out, Frame::StressResult { outcome })?;
         if !complete {
@@ -103,7 +104,7 @@ pub(crate) fn run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<u8> {
     if let Some(storm) = plan.storm {
         frame(out, Frame::StormStart { storm })?;
         let outcome = weather::run(&mut rig, storm, &mut |note| frame(out, note));
-        let outcome = outcome.unwrap_or_else(Failure::end_of_storm);
+        let outcome = outcome.unwrap_or_else(|failure| StormEnd::Lost(failure.into()));
         let complete = matches!(outcome, StormEnd::Complete { .. });
         frame(out, Frame::StormResult { outcome })?;
         if !complete {

@@ -4,10 +4,7 @@
 //! Owns: the three ways to fail. Must not: be used for what a kernel shows;
 //! a held lock is a result, not a failure.
 
-use selftests::behaviour::BehaviourEnd;
-use selftests::protocol::CellEnd;
-use selftests::storms::StormEnd;
-use selftests::tally::StressEnd;
+use selftests::lost::Lost;
 
 /// Why a cell or a trial of it was not measured; each has its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,36 +17,11 @@ pub(crate) enum Failure {
     Broken(String),
 }
 
-impl Failure {
-    /// How a cell ends by it.
-    pub(crate) fn end(self) -> CellEnd {
-        match self {
-            Self::Skip(reason) => CellEnd::Skipped { reason },
-            Self::Again(reason) | Self::Broken(reason) => CellEnd::Broken { reason },
-        }
-    }
-
-    /// How a behaviour ends by it.
-    pub(crate) fn end_of_behaviour(self) -> BehaviourEnd {
-        match self {
-            Self::Skip(reason) => BehaviourEnd::Skipped { reason },
-            Self::Again(reason) | Self::Broken(reason) => BehaviourEnd::Broken { reason },
-        }
-    }
-
-    /// How a stress ends by it.
-    pub(crate) fn end_of_stress(self) -> StressEnd {
-        match self {
-            Self::Skip(reason) => StressEnd::Skipped { reason },
-            Self::Again(reason) | Self::Broken(reason) => StressEnd::Broken { reason },
-        }
-    }
-
-    /// How a storm ends by it.
-    pub(crate) fn end_of_storm(self) -> StormEnd {
-        match self {
-            Self::Skip(reason) => StormEnd::Skipped { reason },
-            Self::Again(reason) | Self::Broken(reason) => StormEnd::Broken { reason },
+impl From<Failure> for Lost {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Skip(reason) => Self::Skipped { reason },
+            Failure::Again(reason) | Failure::Broken(reason) => Self::Broken { reason },
         }
     }
 }

@@ -10,6 +10,7 @@ use std::io::Write;
 use anyhow::Context;
 use selftests::behaviour::{Behaviour, BehaviourEnd};
 use selftests::cell::{Cell, Control, Probe, Situation};
+use selftests::lost::Lost;
 use selftests::protocol::{CellEnd, Frame, Sample};
 use selftests::tally::StressEnd;
 
@@ -88,16 +89,19 @@ fn one_line(text: &str) -> String {
     text.replace('\n', " ")
 }
 
+/// What is `ok` without an answer, and what follows its name?
+fn unanswered(lost: &Lost) -> (bool, String) {
+    match lost {
+        Lost::Skipped { reason } => (true, format!(" # SKIP {}", one_line(reason))),
+        Lost::Broken { reason } => (false, format!(" # broken: {}", one_line(reason))),
+        Lost::Exited { .. } | Lost::Signaled { .. } | Lost::Hung { .. } => (false, format!(" # {lost}")),
+    }
+}
+
 /// Is the cell `ok`, and what follows its name?
 fn judge(cell: Cell, end: &CellEnd, samples: &[Sample]) -> (bool, String) {
-    let broken = |what: String| (false, format!(" # {}", one_line(&what)));
-    match end {
-        CellEnd::Complete { .. } => {}
-        CellEnd::Skipped { reason } => return (true, format!(" # SKIP {}", one_line(reason))),
-        CellEnd::Broken { reason } => return broken(format!("broken: {reason}")),
-        CellEnd::Exited { code } => return broken(format!("the test process exited with code {code}")),
-        CellEnd::Signaled { signal } => return broken(format!("the test process was killed by signal {signal}")),
-        CellEnd::Hung { deadline_ms } => return broken(format!("no result within {deadline_ms} ms")),
+    if let CellEnd::Lost(lost) = end {
+        return unanswered(lost);
     }
     let trials = samples.len();
     let (held, wanted) = match cell.situation {
@@ -107,7 +111,7 @@ fn judge(cell: Cell, end: &CellEnd, samples: &[Sample]) -> (bool, String) {
     if held == wanted {
         return (true, String::new());
     }
-    broken(format!("the lock was held in {held} of {trials} trials, not in {wanted}"))
+    (false, format!(" # the lock was held in {held} of {trials} trials, not in {wanted}"))
 }
 
 /// Was the behaviour `ok`, and what follows its name?
@@ -115,11 +119,7 @@ fn judge_behaviour(end: &BehaviourEnd) -> (bool, String) {
     let what = match end {
         BehaviourEnd::Right { .. } => return (true, String::new()),
         BehaviourEnd::Wrong { saw } => saw.clone(),
-        BehaviourEnd::Skipped { reason } => return (true, format!(" # SKIP {}", one_line(reason))),
-        BehaviourEnd::Broken { reason } => format!("broken: {reason}"),
-        BehaviourEnd::Exited { code } => format!("the test process exited with code {code}"),
-        BehaviourEnd::Signaled { signal } => format!("the test process was killed by signal {signal}"),
-        BehaviourEnd::Hung { deadline_ms } => format!("no result within {deadline_ms} ms"),
+        BehaviourEnd::Lost(lost) => return unanswered(lost),
     };
     (false, format!(" # {}", one_line(&what)))
 }
@@ -133,11 +133,7 @@ fn judge_stress(end: &StressEnd) -> (bool, String) {
         },
         StressEnd::Corrupt { wrong, .. } => wrong.to_string(),
         StressEnd::Stuck { reason, .. } => format!("hangs: {reason}"),
-        StressEnd::Skipped { reason } => return (true, format!(" # SKIP {}", one_line(reason))),
-        StressEnd::Broken { reason } => format!("broken: {reason}"),
-        StressEnd::Exited { code } => format!("the test process exited with code {code}"),
-        StressEnd::Signaled { signal } => format!("the test process was killed by signal {signal}"),
-        StressEnd::Hung { deadline_ms } => format!("no result within {deadline_ms} ms"),
+        StressEnd::Lost(lost) => return unanswered(lost),
     };
     (false, format!(" # {}", one_line(&what)))
 }
@@ -222,7 +218,7 @@ mod tests {
     fn controls_are_ok_when_they_are_as_they_must_be() {
         let mut frames = cell(0, &[sample(false)], CellEnd::Complete { trials: 1 });
         frames.extend(cell(1, &[sample(true)], CellEnd::Complete { trials: 1 }));
-        frames.extend(cell(2, &[], CellEnd::Skipped { reason: "no NBD".to_owned() }));
+        frames.extend(cell(2, &[], CellEnd::Lost(Lost::Skipped { reason: "no NBD".to_owned() })));
         let (text, ok) = report(frames);
         assert!(ok, "{text}");
         assert!(text.starts_with("KTAP version 1\n1..3\n"), "{text}");
@@ -241,10 +237,10 @@ mod tests {
         assert!(ok && right.ends_with("\nok 1 sigkill.anon\n"), "{right}");
         let (wrong, ok) = tried(BehaviourEnd::Wrong { saw: text("still waits") });
         assert!(!ok && wrong.ends_with("\nnot ok 1 sigkill.anon # still waits\n"), "{wrong}");
-        let (skipped, ok) = tried(BehaviourEnd::Skipped { reason: text("no guest") });
+        let (skipped, ok) = tried(BehaviourEnd::Lost(Lost::Skipped { reason: text("no guest") }));
         assert!(ok && skipped.ends_with("\nok 1 sigkill.anon # SKIP no guest\n"), "{skipped}");
-        let (hung, ok) = tried(BehaviourEnd::Hung { deadline_ms: 25_000 });
-        assert!(!ok && hung.ends_with("# no result within 25000 ms\n"), "{hung}");
+        let (hung, ok) = tried(BehaviourEnd::Lost(Lost::Hung { deadline_ms: 25_000 }));
+        assert!(!ok && hung.ends_with("# the test process had not ended after 25000 ms\n"), "{hung}");
     }
 
     #[test]
@@ -255,7 +251,7 @@ mod tests {
         assert!(text.contains("held by: swap_readpage < read_swap_cache_async"), "{text}");
         assert!(text.contains("\nnot ok 1 anon.sync.read@1 # the lock was held in 1 of 1 trials"), "{text}");
         assert!(!report(cell(0, &[sample(true)], CellEnd::Complete { trials: 1 })).1);
-        assert!(!report(cell(1, &[], CellEnd::Signaled { signal: 9 })).1);
+        assert!(!report(cell(1, &[], CellEnd::Lost(Lost::Signaled { signal: 9 }))).1);
     }
 
     #[test]
@@ -263,7 +259,7 @@ mod tests {
         let stress = |outcome| report(vec![Frame::StressResult { outcome }]);
         let (text, ok) = stress(StressEnd::Complete { tally: selftests::tally::Tally::default() });
         assert!(!ok && text.contains("\nnot ok 1 stress # proves nothing: no vCPU read a page, "), "{text}");
-        let (text, ok) = stress(StressEnd::Skipped { reason: "no NBD".to_owned() });
+        let (text, ok) = stress(StressEnd::Lost(Lost::Skipped { reason: "no NBD".to_owned() }));
         assert!(ok && text.contains("\nok 1 stress # SKIP no NBD\n"), "{text}");
     }
 }

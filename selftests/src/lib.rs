@@ -8,6 +8,7 @@ pub mod behaviour;
 pub mod cell;
 pub mod latency;
 pub mod lockwait;
+pub mod lost;
 pub mod plan;
 pub mod protocol;
 pub mod storms;

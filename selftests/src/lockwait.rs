@@ -40,7 +40,7 @@ const ANYWHERE: [&str; 23] = [
 /// Functions that take the mmap lock themselves, with the call that led there. As
 /// the innermost visible symbol of a sleeping task they mean the lock: nothing
 /// else that they call without a frame of its own sleeps.
-const INNERMOST: [(&str, &str); 17] = [
+const INNERMOST: [(&str, &str); 19] = [
     ("vm_mmap_pgoff", "mmap(2)"),
     ("__vm_munmap", "munmap(2)"),
     ("vm_munmap", "munmap(2) before 4.20"),
@@ -51,6 +51,8 @@ const INNERMOST: [(&str, &str); 17] = [
     ("__x64_sys_mprotect", "mprotect(2) where do_mprotect_pkey() is inlined"),
     ("__se_sys_mprotect", "mprotect(2) where do_mprotect_pkey() is inlined"),
     ("__do_sys_mprotect", "mprotect(2) where do_mprotect_pkey() is inlined"),
+    ("do_madvise", "madvise(2)"),
+    ("madvise_lock", "madvise(2) since 6.15"),
     ("m_start", "read(2) of /proc/PID/maps"),
     ("m_next", "read(2) of /proc/PID/maps that falls back from per-VMA locks"),
     ("proc_get_vma", "read(2) of /proc/PID/maps that falls back from per-VMA locks"),

@@ -29,6 +29,7 @@ mod probes;
 mod rig;
 mod rng;
 mod roles;
+mod shared;
 mod storm;
 mod stress;
 mod subject;

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::behaviour::{Behaviour, BehaviourEnd};
 use crate::cell::{Cell, Probe};
+use crate::lost::Lost;
 use crate::plan::Stress;
 use crate::storms::{Storm, StormEnd};
 use crate::tally::StressEnd;
@@ -135,32 +136,9 @@ pub enum CellEnd {
         /// Their number.
         trials: u32,
     },
-    /// The situation cannot be made on this kernel or machine.
-    Skipped {
-        /// Why.
-        reason: String,
-    },
-    /// The instrument failed (page not evicted, no async page fault seen, wrong
-    /// guest content …): what was measured proves nothing.
-    Broken {
-        /// What was tried and what came back.
-        reason: String,
-    },
-    /// The test process ended early with this exit code.
-    Exited {
-        /// As from `waitpid`.
-        code: i32,
-    },
-    /// The test process was killed.
-    Signaled {
-        /// The signal's number.
-        signal: i32,
-    },
-    /// The test process passed its deadline and was killed by PID 1.
-    Hung {
-        /// The deadline.
-        deadline_ms: u64,
-    },
+    /// Without an answer.
+    #[serde(untagged)]
+    Lost(Lost),
 }
 
 /// One trial: a page was out, an access made it come in, its IO was withheld.
@@ -304,7 +282,7 @@ mod tests {
             Frame::Plan { cells: vec![cell] },
             Frame::Start { cell },
             Frame::Sample { cell, sample },
-            Frame::Result { cell, outcome: CellEnd::Signaled { signal: 9 } },
+            Frame::Result { cell, outcome: CellEnd::Lost(Lost::Signaled { signal: 9 }) },
             Frame::Bye { frames: 4 },
         ]
         .into_iter()

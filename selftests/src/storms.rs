@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cell::Probe;
 use crate::latency::Latency;
+use crate::lost::Lost;
 
 /// The most shots of a probe: what fits into one frame, and is locked memory in the guest.
 pub const MOST_SHOTS: u32 = 12_000;
@@ -171,31 +172,9 @@ pub enum StormEnd {
         /// Which, and what was there.
         reason: String,
     },
-    /// It cannot be made on this kernel or machine.
-    Skipped {
-        /// Why.
-        reason: String,
-    },
-    /// The instrument failed.
-    Broken {
-        /// What was tried and what came back.
-        reason: String,
-    },
-    /// The test process ended early with this exit code.
-    Exited {
-        /// As from `waitpid`.
-        code: i32,
-    },
-    /// The test process was killed.
-    Signaled {
-        /// The signal's number.
-        signal: i32,
-    },
-    /// The test process passed its deadline and was killed by PID 1.
-    Hung {
-        /// The deadline.
-        deadline_ms: u64,
-    },
+    /// Without an answer.
+    #[serde(untagged)]
+    Lost(Lost),
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use selftests::behaviour::{Behaviour, BehaviourEnd};
 use selftests::cell::Cell;
+use selftests::lost::Lost;
 use selftests::plan::{Plan, Stress};
 use selftests::protocol::{CellEnd, Decoder, Frame};
 use selftests::storms::{Storm, StormEnd};
@@ -127,14 +128,6 @@ fn storm_ms(plan: &Plan) -> u64 {
     plan.storm.map_or(0, |storm| u64::from(storm.seconds) * 1000) + storm::SLACK_MS
 }
 
-/// How a child ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    Exited(i32),
-    Signaled(i32),
-    Hung(u64),
-}
-
 /// What has a result of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -151,24 +144,10 @@ impl Step {
     }
 
     /// Its result if its child ended before it.
-    fn result(self, end: End) -> Frame {
+    fn result(self, end: Lost) -> Frame {
         match self {
-            Self::Cell(cell) => {
-                let outcome = match end {
-                    End::Exited(code) => CellEnd::Exited { code },
-                    End::Signaled(signal) => CellEnd::Signaled { signal },
-                    End::Hung(deadline_ms) => CellEnd::Hung { deadline_ms },
-                };
-                Frame::Result { cell, outcome }
-            }
-            Self::Behaviour(behaviour) => {
-                let outcome = match end {
-                    End::Exited(code) => BehaviourEnd::Exited { code },
-                    End::Signaled(signal) => BehaviourEnd::Signaled { signal },
-                    End::Hung(deadline_ms) => BehaviourEnd::Hung { deadline_ms },
-                };
-                Frame::BehaviourResult { behaviour, outcome }
-            }
+            Self::Cell(cell) => Frame::Result { cell, outcome: CellEnd::Lost(end) },
+            Self::Behaviour(behaviour) => Frame::BehaviourResult { behaviour, outcome: BehaviourEnd::Lost(end) },
         }
     }
 }
@@ -216,7 +195,7 @@ impl Run {
     }
 
     /// Forwards frames; how it ended if it did not close its pipe itself.
-    fn forward(&mut self, sink: &mut dyn Sink) -> anyhow::Result<Option<End>> {
+    fn forward(&mut self, sink: &mut dyn Sink) -> anyhow::Result<Option<Lost>> {
         let mut decoder = Decoder::default();
         let mut allowed_ms = START_MS;
         let mut deadline = Deadline::after(allowed_ms, self.plan.patience);
@@ -238,10 +217,10 @@ impl Run {
                 }
                 decoder.push(&chunk[..count]);
             } else if deadline.passed() {
-                return Ok(Some(End::Hung(stretched(allowed_ms, self.plan.patience))));
+                return Ok(Some(Lost::Hung { deadline_ms: stretched(allowed_ms, self.plan.patience) }));
             }
             if interrupted() {
-                return Ok(Some(End::Signaled(libc::SIGINT)));
+                return Ok(Some(Lost::Signaled { signal: libc::SIGINT }));
             }
         }
     }
@@ -264,7 +243,7 @@ impl Run {
     }
 
     /// Ends the child and its whole group; how it had ended if it ended by itself.
-    fn end(&mut self, by_itself: bool) -> Option<End> {
+    fn end(&mut self, by_itself: bool) -> Option<Lost> {
         let group = Pid::from_raw(self.child.id().cast_signed());
         let deadline = Deadline::after(KILL_MS, self.plan.patience);
         let mut status = None;
@@ -294,7 +273,7 @@ impl Run {
     }
 
     /// Gives the step under way, or the first one if nothing was done, its result.
-    fn blame(&mut self, end: End, sink: &mut dyn Sink) -> anyhow::Result<()> {
+    fn blame(&mut self, end: Lost, sink: &mut dyn Sink) -> anyhow::Result<()> {
         if interrupted() {
             return Ok(());
         }
@@ -319,40 +298,31 @@ impl Run {
     }
 
     /// Gives the stress, which its child was for, its result.
-    fn blame_stress(&self, stress: Stress, end: End, sink: &mut dyn Sink) -> anyhow::Result<()> {
+    fn blame_stress(&self, stress: Stress, end: Lost, sink: &mut dyn Sink) -> anyhow::Result<()> {
         if self.extra == Progress::Due {
             sink.frame(Frame::StressStart { stress })?;
         }
         if self.extra == Progress::Over {
             return Ok(());
         }
-        let outcome = match end {
-            End::Exited(code) => StressEnd::Exited { code },
-            End::Signaled(signal) => StressEnd::Signaled { signal },
-            End::Hung(deadline_ms) => StressEnd::Hung { deadline_ms },
-        };
-        sink.frame(Frame::StressResult { outcome })
+        sink.frame(Frame::StressResult { outcome: StressEnd::Lost(end) })
     }
 
     /// The same for a storm.
-    fn blame_storm(&self, storm: Storm, end: End, sink: &mut dyn Sink) -> anyhow::Result<()> {
+    fn blame_storm(&self, storm: Storm, end: Lost, sink: &mut dyn Sink) -> anyhow::Result<()> {
         if self.extra == Progress::Due {
             sink.frame(Frame::StormStart { storm })?;
         }
         if self.extra == Progress::Over {
             return Ok(());
         }
-        let outcome = match end {
-            End::Exited(code) => StormEnd::Exited { code },
-            End::Signaled(signal) => StormEnd::Signaled { signal },
-            End::Hung(deadline_ms) => StormEnd::Hung { deadline_ms },
-        };
-        sink.frame(Frame::StormResult { outcome })
+        sink.frame(Frame::StormResult { outcome: StormEnd::Lost(end) })
     }
 }
 
-fn ended(status: ExitStatus) -> Option<End> {
-    status.code().map(End::Exited).or_else(|| status.signal().map(End::Signaled))
+fn ended(status: ExitStatus) -> Option<Lost> {
+    let exited = status.code().map(|code| Lost::Exited { code });
+    exited.or_else(|| status.signal().map(|signal| Lost::Signaled { signal }))
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "deadlines")]
@@ -376,17 +346,19 @@ mod tests {
     #[test]
     fn a_behaviour_that_dies_has_a_result_of_its_own_and_enough_time() {
         let step = Step::Behaviour("sigkill.anon".parse().unwrap());
-        let Frame::BehaviourResult { behaviour, outcome } = step.result(End::Signaled(11)) else { panic!("{step:?}") };
+        let Frame::BehaviourResult { behaviour, outcome } = step.result(Lost::Signaled { signal: 11 }) else {
+            panic!("{step:?}")
+        };
         assert_eq!(
             (step.start(), outcome),
-            (Frame::BehaviourStart { behaviour }, BehaviourEnd::Signaled { signal: 11 })
+            (Frame::BehaviourStart { behaviour }, BehaviourEnd::Lost(Lost::Signaled { signal: 11 }))
         );
         assert_eq!(allowed(&step.start(), &Plan::of(Vec::new())), Some(BEHAVIOUR_MS));
     }
 
     #[test]
     fn an_end_is_told_as_it_was() {
-        assert_eq!(ended(ExitStatus::from_raw(7 << 8)), Some(End::Exited(7)));
-        assert_eq!(ended(ExitStatus::from_raw(9)), Some(End::Signaled(9)));
+        assert_eq!(ended(ExitStatus::from_raw(7 << 8)), Some(Lost::Exited { code: 7 }));
+        assert_eq!(ended(ExitStatus::from_raw(9)), Some(Lost::Signaled { signal: 9 }));
     }
 }

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::lost::Lost;
+
 /// Paging out by `madvise`, which a kernel before 5.4 does not know.
 const PAGEOUT: &str = "pageout";
 
@@ -133,31 +135,9 @@ pub enum StressEnd {
         /// What was done until then.
         tally: Tally,
     },
-    /// It cannot be done on this kernel or machine.
-    Skipped {
-        /// Why.
-        reason: String,
-    },
-    /// The instrument failed.
-    Broken {
-        /// What was tried and what came back.
-        reason: String,
-    },
-    /// The test process ended early with this exit code.
-    Exited {
-        /// As from `waitpid`.
-        code: i32,
-    },
-    /// The test process was killed.
-    Signaled {
-        /// The signal's number.
-        signal: i32,
-    },
-    /// The test process passed its deadline and was killed by PID 1.
-    Hung {
-        /// The deadline.
-        deadline_ms: u64,
-    },
+    /// Without an answer.
+    #[serde(untagged)]
+    Lost(Lost),
 }
 
 #[cfg(test)]

@@ -4,17 +4,14 @@
 //! Owns: the memory of it, which both map, so that a probe that waits has already left
 //! what it saw before. Must not: decide anything.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::ptr::NonNull;
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use anyhow::Context;
-use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 use selftests::cell::Probe;
 use selftests::storms::{MOST_SHOTS, MOST_VCPUS, PROBES};
 
 use crate::clock::{self, nap, now};
+use crate::shared::Shared;
 
 /// A probe's shots: begin and end of each, and how many are over.
 #[repr(C)]
@@ -41,24 +38,9 @@ pub(super) struct Board {
     tracks: [Track; PROBES.len()],
 }
 
-/// A board's memory, for a process to inherit.
-pub(super) fn create() -> anyhow::Result<OwnedFd> {
-    let fd: OwnedFd = memfd_create(c"kvm-gup-io-storm", MFdFlags::MFD_CLOEXEC).context("memfd_create")?;
-    let bytes = libc::off_t::try_from(size_of::<Board>()).context("the board's size")?;
-    nix::unistd::ftruncate(&fd, bytes).context("ftruncate of the board")?;
-    Ok(fd)
-}
-
-/// Maps a board for as long as the process lives.
-pub(super) fn map(fd: &OwnedFd) -> anyhow::Result<&'static Board> {
-    let length = std::num::NonZeroUsize::new(size_of::<Board>()).context("the board has a size")?;
-    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
-    let start = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, fd.as_fd(), 0) };
-    let start: NonNull<Board> = start.context("mmap of the board")?.cast();
-    // SAFETY: the mapping is page-aligned, as long as a board and never unmapped; a
-    // board is atomics only, for which all zero is valid and sharing is allowed.
-    Ok(unsafe { start.as_ref() })
+// SAFETY: atomics only.
+unsafe impl Shared for Board {
+    const NAME: &'static CStr = c"kvm-gup-io-storm";
 }
 
 /// When a probe shoots.
@@ -128,12 +110,13 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shared::{create, map};
 
     /// One that takes three intervals makes the two behind it late, not fewer.
     #[test]
     fn a_slow_shot_delays_the_next_ones_and_replaces_none() {
-        let fd = create().unwrap();
-        let (ours, theirs) = (map(&fd).unwrap(), map(&fd).unwrap());
+        let fd = create::<Board>().unwrap();
+        let (ours, theirs) = (map::<Board>(&fd).unwrap(), map::<Board>(&fd).unwrap());
         theirs.start.store(now(), SeqCst);
         let pace = Pace { shots: 6, interval: 20_000_000, offset: 0 };
         let mut count = 0;

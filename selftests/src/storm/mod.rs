@@ -27,6 +27,7 @@ use selftests::storms::StormBacking;
 
 use crate::rng::Rng;
 use crate::roles;
+use crate::shared;
 use crate::subject::{map_and_unmap, tid};
 use crate::wire::{Channel, Message, Op};
 use crate::{cpus, inject};
@@ -52,7 +53,7 @@ fn value(page: u64, stores: u32) -> u32 {
 /// vCPU's thread; `Map`: fill all pages; `Go(interval in ns, shots)`: the storm, until the
 /// board says stop; `Verify`: look at all pages, answered with their number.
 pub(crate) fn serve(control: &Channel, board: &OwnedFd) -> anyhow::Result<()> {
-    let board = board::map(board)?;
+    let board = shared::map::<Board>(board)?;
     let Some(order) = control.next()? else { return Ok(()) };
     let [seed, vcpus, backing, pages, ..] = order.args;
     let backing = if backing == 0 { StormBacking::Anon } else { StormBacking::Shmem };

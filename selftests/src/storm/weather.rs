@@ -17,12 +17,13 @@ use selftests::protocol::Frame;
 use selftests::storms::{MOST_SHOTS, MOST_VCPUS, PROBES, Series, Storm, StormBacking, StormEnd, StormTally};
 
 use super::CORRUPT;
-use super::board::{self, Board, Pace};
+use super::board::{Board, Pace};
 use crate::clock::{Deadline, millis, nap, now};
 use crate::failure::Failure;
 use crate::nbd::device::Counts;
 use crate::rig::Rig;
 use crate::roles::{Role, Stay};
+use crate::shared;
 use crate::swap::{self, PAGE};
 use crate::wire::{Message, Op, wait_any};
 
@@ -44,8 +45,8 @@ pub(crate) fn run(
     if storm.shots() > MOST_SHOTS || !(1..=MOST_VCPUS).contains(&storm.vcpus) || storm.rate == 0 {
         return Err(Failure::Broken(format!("a storm like {storm:?} cannot be made")));
     }
-    let fd = board::create()?;
-    let board = board::map(&fd)?;
+    let fd = shared::create::<Board>()?;
+    let board = shared::map::<Board>(&fd)?;
     let role = Role::spawn("storm", &[Stay::from(fd)])?;
     rig.kit.group.add(role.pid)?;
     let backing = u64::from(storm.backing == StormBacking::Shmem);

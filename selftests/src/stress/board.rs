@@ -5,18 +5,15 @@
 //! stress has come even when nobody in the stressed process can answer. Must not:
 //! decide anything.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::ptr::NonNull;
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use anyhow::Context;
-use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 use selftests::tally::{OPERATIONS, Tally, Wrong};
 
 use super::ledger::{Before, Page};
 use super::memory::{Backing, PAGES, PAGES_EACH};
 use crate::clock::millis;
+use crate::shared::Shared;
 
 /// Virtual CPUs; the first may take async page faults, the second never does.
 pub(super) const VCPUS: usize = 2;
@@ -65,24 +62,9 @@ pub(super) struct Board {
     slot: Slot,
 }
 
-/// A board's memory, for a process to inherit.
-pub(super) fn create() -> anyhow::Result<OwnedFd> {
-    let fd: OwnedFd = memfd_create(c"kvm-gup-io-board", MFdFlags::MFD_CLOEXEC).context("memfd_create")?;
-    let bytes = libc::off_t::try_from(size_of::<Board>()).context("the board's size")?;
-    nix::unistd::ftruncate(&fd, bytes).context("ftruncate of the board")?;
-    Ok(fd)
-}
-
-/// Maps a board for as long as the process lives.
-pub(super) fn map(fd: &OwnedFd) -> anyhow::Result<&'static Board> {
-    let length = std::num::NonZeroUsize::new(size_of::<Board>()).context("the board has a size")?;
-    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
-    let start = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, fd.as_fd(), 0) };
-    let start: NonNull<Board> = start.context("mmap of the board")?.cast();
-    // SAFETY: the mapping is page-aligned, as long as a board and never unmapped; a
-    // board is atomics only, for which all zero is valid and sharing is allowed.
-    Ok(unsafe { start.as_ref() })
+// SAFETY: atomics only.
+unsafe impl Shared for Board {
+    const NAME: &'static CStr = c"kvm-gup-io-stress";
 }
 
 /// The place of an operation in [`OPERATIONS`].
@@ -182,12 +164,13 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shared::{create, map};
 
     #[test]
     fn two_mappings_are_one_board() {
         let _alone = super::super::ALONE.lock().unwrap();
-        let fd = create().unwrap();
-        let (ours, theirs) = (map(&fd).unwrap(), map(&fd).unwrap());
+        let fd = create::<Board>().unwrap();
+        let (ours, theirs) = (map::<Board>(&fd).unwrap(), map::<Board>(&fd).unwrap());
         theirs.did("fork", true);
         theirs.did("anon.pageout", false);
         theirs.vcpus[1].reads.fetch_add(3, SeqCst);
@@ -200,7 +183,7 @@ mod tests {
     #[test]
     fn the_first_finding_stays() {
         let _alone = super::super::ALONE.lock().unwrap();
-        let board = map(&create().unwrap()).unwrap();
+        let board = map::<Board>(&create::<Board>().unwrap()).unwrap();
         assert_eq!(board.wrong(), None);
         let page = PAGES_EACH + 3;
         let writing = board.page(page).begin_write().unwrap();

@@ -177,8 +177,8 @@ pub(super) fn read_all(board: &Board, memory: &Memory) {
 mod tests {
     use selftests::tally::OPERATIONS;
 
-    use super::super::board;
     use super::*;
+    use crate::shared;
 
     #[test]
     fn every_operation_of_the_list_is_drawn() {
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn memory_without_a_machine_stays_right_under_all_operations() {
         let _alone = super::super::ALONE.lock().unwrap();
-        let board = board::map(&board::create().unwrap()).unwrap();
+        let board = shared::map::<Board>(&shared::create::<Board>().unwrap()).unwrap();
         // In a process of its own: while a range is unmapped, what another thread of
         // the tests maps may land there, and is overwritten.
         // SAFETY: the child is alone with memory made after the fork.
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn a_planted_word_is_found() {
         let _alone = super::super::ALONE.lock().unwrap();
-        let board = board::map(&board::create().unwrap()).unwrap();
+        let board = shared::map::<Board>(&shared::create::<Board>().unwrap()).unwrap();
         let memory = Memory::reserve().unwrap();
         memory.populate().unwrap();
         memory.fill(70, 0x4700_0001);

@@ -31,6 +31,7 @@ use anyhow::{Context, anyhow};
 
 use crate::cpus;
 use crate::roles;
+use crate::shared;
 use crate::subject::tid;
 use crate::wire::{Channel, Message, Op};
 use board::{Board, VCPUS};
@@ -45,7 +46,7 @@ static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
 /// What `role stress` runs: one stress, from `Go(seed, patience in thousandths)` over
 /// `Done(thread ids)` to `Done()` or `Fail`.
 pub(crate) fn serve(control: &Channel, board: &OwnedFd) -> anyhow::Result<()> {
-    let board = board::map(board)?;
+    let board = shared::map::<Board>(board)?;
     let Some(order) = control.next()? else { return Ok(()) };
     let [seed, patience, ..] = order.args;
     let memory = Memory::reserve()?;

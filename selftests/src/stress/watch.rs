@@ -12,7 +12,7 @@ use selftests::plan::Stress;
 use selftests::protocol::Frame;
 use selftests::tally::{StressEnd, Tally};
 
-use super::board::{self, Board};
+use super::board::{Board, VCPUS};
 use crate::clock::{Deadline, millis, nap, now};
 use crate::failure::Failure;
 use crate::inject;
@@ -20,6 +20,7 @@ use crate::nbd::device::Counts;
 use crate::rig::Rig;
 use crate::rng::Rng;
 use crate::roles::{Role, Stay};
+use crate::shared;
 use crate::swap::{self, PAGE};
 use crate::tasks;
 use crate::wire::{Message, Op, wait_any};
@@ -44,8 +45,8 @@ pub(crate) fn run(
     stress: Stress,
     note: &mut dyn FnMut(Frame) -> anyhow::Result<()>,
 ) -> Result<StressEnd, Failure> {
-    let fd = board::create()?;
-    let board = board::map(&fd)?;
+    let fd = shared::create::<Board>()?;
+    let board = shared::map::<Board>(&fd)?;
     let role = Role::spawn("stress", &[Stay::from(fd)])?;
     rig.kit.group.add(role.pid)?;
     rig.swap.server.delay(stress.seed)?;
@@ -62,7 +63,7 @@ pub(crate) fn run(
         trace.take(vcpu)?;
     }
     let async_pf = rig.trace.is_ok().then_some(0);
-    let mut watch = Watch { rig, board, role, vcpu, async_pf, last: [(0, now()); board::VCPUS] };
+    let mut watch = Watch { rig, board, role, vcpu, async_pf, last: [(0, now()); VCPUS] };
     watch.watch(stress, note)
 }
 
@@ -74,7 +75,7 @@ struct Watch<'a> {
     vcpu: u64,
     async_pf: Option<u64>,
     /// Accesses of each vCPU, and when that number last changed.
-    last: [(u64, u64); board::VCPUS],
+    last: [(u64, u64); VCPUS],
 }
 
 impl Watch<'_> {

@@ -5,6 +5,7 @@
 //! right is expected on every side. Must not: know how a behaviour is tried.
 
 use selftests::behaviour::{Behaviour, BehaviourEnd};
+use selftests::lost::Lost;
 
 use super::{BASELINE, Reason};
 use crate::outcome::{BehaviourOutcome, BehaviourState, SideOutcome};
@@ -13,15 +14,11 @@ use crate::verdict::Verdict;
 
 /// One outcome a behaviour.
 pub(super) fn judge(behaviour: Behaviour, end: &BehaviourEnd) -> BehaviourOutcome {
-    let broken = |saw: String| (BehaviourState::Broken, saw);
     let (state, saw) = match end {
         BehaviourEnd::Right { saw } => (BehaviourState::Right, saw.clone()),
         BehaviourEnd::Wrong { saw } => (BehaviourState::Wrong, saw.clone()),
-        BehaviourEnd::Skipped { reason } => (BehaviourState::Skipped, reason.clone()),
-        BehaviourEnd::Broken { reason } => broken(reason.clone()),
-        BehaviourEnd::Exited { code } => broken(format!("the test process exited early with status {code}")),
-        BehaviourEnd::Signaled { signal } => broken(format!("the test process was killed by signal {signal}")),
-        BehaviourEnd::Hung { deadline_ms } => broken(format!("the test process had not ended after {deadline_ms} ms")),
+        BehaviourEnd::Lost(Lost::Skipped { reason }) => (BehaviourState::Skipped, reason.clone()),
+        BehaviourEnd::Lost(lost) => (BehaviourState::Broken, lost.to_string()),
     };
     BehaviourOutcome { behaviour: behaviour.to_string(), state, saw }
 }

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use selftests::cell::{Path, Probe, Situation};
 use selftests::lockwait::shows_lock_wait;
+use selftests::lost::Lost;
 use selftests::plan::Plan;
 use selftests::protocol::{CellEnd, Meanwhile, ProbeSample, Sample};
 
@@ -59,17 +60,8 @@ fn one(record: &Record<'_>, plan: &Plan, probe: Probe) -> CellOutcome {
 fn ended(end: &CellEnd) -> Option<(CellState, String)> {
     match end {
         CellEnd::Complete { .. } => None,
-        CellEnd::Skipped { reason } => Some((CellState::Skipped, reason.clone())),
-        CellEnd::Broken { reason } => Some((CellState::Broken, reason.clone())),
-        CellEnd::Exited { code } => {
-            Some((CellState::Broken, format!("the test process exited early with status {code}")))
-        }
-        CellEnd::Signaled { signal } => {
-            Some((CellState::Broken, format!("the test process was killed by signal {signal}")))
-        }
-        CellEnd::Hung { deadline_ms } => {
-            Some((CellState::Broken, format!("the test process had not ended after {deadline_ms} ms")))
-        }
+        CellEnd::Lost(Lost::Skipped { reason }) => Some((CellState::Skipped, reason.clone())),
+        CellEnd::Lost(lost) => Some((CellState::Broken, lost.to_string())),
     }
 }
 

@@ -5,6 +5,7 @@
 //! is the kernel's doing: `crashed`. What could not be made, or in which not everything has
 //! happened, proves nothing: `invalid`. Must not: compare waits.
 
+use selftests::lost::Lost;
 use selftests::storms::{Storm, StormEnd, StormTally};
 
 use super::Reason;
@@ -32,13 +33,9 @@ fn read(side: &str, asked: &Storm, end: &StormEnd) -> (Option<Seen>, Option<(Ver
             (Err(error), _) => (Verdict::Invalid, format!("{error:#}")),
         },
         StormEnd::Corrupt { reason } => (Verdict::Crashed, format!("the guest's memory was corrupted: {reason}")),
-        StormEnd::Hung { deadline_ms } => {
-            (Verdict::Crashed, format!("the test process had not ended after {deadline_ms} ms"))
-        }
-        StormEnd::Skipped { reason } => (Verdict::Invalid, format!("it could not be made: {reason}")),
-        StormEnd::Broken { reason } => (Verdict::Invalid, reason.clone()),
-        StormEnd::Exited { code } => (Verdict::Invalid, format!("the test process exited early with status {code}")),
-        StormEnd::Signaled { signal } => (Verdict::Invalid, format!("the test process was killed by signal {signal}")),
+        StormEnd::Lost(lost @ Lost::Hung { .. }) => (Verdict::Crashed, lost.to_string()),
+        StormEnd::Lost(Lost::Skipped { reason }) => (Verdict::Invalid, format!("it could not be made: {reason}")),
+        StormEnd::Lost(lost) => (Verdict::Invalid, lost.to_string()),
     };
     (None, Some((verdict, why)))
 }

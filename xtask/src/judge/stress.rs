@@ -6,6 +6,7 @@
 //! be made, or in which not everything has happened, proves nothing: `invalid`. Must
 //! not: know how a stress is made.
 
+use selftests::lost::Lost;
 use selftests::plan::Stress;
 use selftests::tally::{StressEnd, Tally};
 
@@ -37,13 +38,8 @@ fn read(end: &StressEnd) -> (StressState, Option<&Tally>, Option<String>) {
             (StressState::Corrupt, Some(tally), Some(format!("the guest's memory was corrupted: {wrong}")))
         }
         StressEnd::Stuck { reason, tally } => (StressState::Hung, Some(tally), Some(reason.clone())),
-        StressEnd::Hung { deadline_ms } => {
-            let why = format!("the test process had not ended after {deadline_ms} ms");
-            (StressState::Hung, None, Some(why))
-        }
-        StressEnd::Skipped { reason } => broken(format!("it could not be made: {reason}")),
-        StressEnd::Broken { reason } => broken(reason.clone()),
-        StressEnd::Exited { code } => broken(format!("the test process exited early with status {code}")),
-        StressEnd::Signaled { signal } => broken(format!("the test process was killed by signal {signal}")),
+        StressEnd::Lost(lost @ Lost::Hung { .. }) => (StressState::Hung, None, Some(lost.to_string())),
+        StressEnd::Lost(Lost::Skipped { reason }) => broken(format!("it could not be made: {reason}")),
+        StressEnd::Lost(lost) => broken(lost.to_string()),
     }
 }

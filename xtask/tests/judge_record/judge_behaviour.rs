@@ -2,6 +2,7 @@
 //! Behaviours: what each end means on each side, and that it is kept and told.
 
 use selftests::behaviour::{Behaviour, BehaviourEnd};
+use selftests::lost::Lost;
 use selftests::plan::Plan;
 use selftests::protocol::{Envelope, Frame};
 use xtask::judge::{self, side};
@@ -90,17 +91,17 @@ fn right_is_expected_where_no_row_says_otherwise() {
 
 #[test]
 fn a_behaviour_that_was_not_tried_proves_nothing() {
-    let skipped = BehaviourEnd::Skipped { reason: "no guest".to_owned() };
+    let skipped = BehaviourEnd::Lost(Lost::Skipped { reason: "no guest".to_owned() });
     assert_is(
         &both("", right(), skipped),
         Verdict::Invalid,
         "patched sigkill.anon is skipped, expected is right: no guest",
     );
     let ends = [
-        (BehaviourEnd::Broken { reason: "no hold".to_owned() }, "no hold"),
-        (BehaviourEnd::Exited { code: 7 }, "status 7"),
-        (BehaviourEnd::Signaled { signal: 9 }, "signal 9"),
-        (BehaviourEnd::Hung { deadline_ms: 25_000 }, "25000 ms"),
+        (BehaviourEnd::Lost(Lost::Broken { reason: "no hold".to_owned() }), "no hold"),
+        (BehaviourEnd::Lost(Lost::Exited { code: 7 }), "status 7"),
+        (BehaviourEnd::Lost(Lost::Signaled { signal: 9 }), "signal 9"),
+        (BehaviourEnd::Lost(Lost::Hung { deadline_ms: 25_000 }), "25000 ms"),
     ];
     for (end, part) in ends {
         let side = boot_of("patched", end);

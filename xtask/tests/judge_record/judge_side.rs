@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! One boot by itself: each way to be wrong has its verdict and names the culprit.
 
+use selftests::lost::Lost;
 use selftests::protocol::{CellEnd, Frame, Meanwhile};
 use xtask::judge::side;
 use xtask::outcome::{CellOutcome, CellState, SideOutcome};
@@ -143,10 +144,10 @@ fn a_guest_of_another_build_is_no_crash_of_the_kernel() {
 #[test]
 fn a_test_process_that_failed_makes_its_cell_worthless_and_the_next_still_counts() {
     let table = [
-        (CellEnd::Exited { code: 3 }, "status 3"),
-        (CellEnd::Signaled { signal: 11 }, "signal 11"),
-        (CellEnd::Hung { deadline_ms: 4000 }, "4000 ms"),
-        (CellEnd::Broken { reason: "page not evicted".to_owned() }, "page not evicted"),
+        (CellEnd::Lost(Lost::Exited { code: 3 }), "status 3"),
+        (CellEnd::Lost(Lost::Signaled { signal: 11 }), "signal 11"),
+        (CellEnd::Lost(Lost::Hung { deadline_ms: 4000 }), "4000 ms"),
+        (CellEnd::Lost(Lost::Broken { reason: "page not evicted".to_owned() }), "page not evicted"),
     ];
     for (end, part) in table {
         let mut transcript = held();

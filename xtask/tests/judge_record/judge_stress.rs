@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A stress of guest memory: what each end of it means, and that it is kept and told.
 
+use selftests::lost::Lost;
 use selftests::plan::{Plan, Stress};
 use selftests::protocol::{Envelope, Frame};
 use selftests::tally::{OPERATIONS, StressEnd, Tally, Wrong};
@@ -102,7 +103,11 @@ fn corruption_and_hangs_are_the_kernels() {
     let stuck = StressEnd::Stuck { reason: "vCPU 0 has not ended an access".to_owned(), tally: tally() };
     let side = assert_is(&ended(stuck), Verdict::Crashed, "vCPU 0 has not ended");
     assert_eq!(side.stress.unwrap().state, StressState::Hung);
-    assert_is(&ended(StressEnd::Hung { deadline_ms: 9000 }), Verdict::Crashed, "had not ended after 9000 ms");
+    assert_is(
+        &ended(StressEnd::Lost(Lost::Hung { deadline_ms: 9000 })),
+        Verdict::Crashed,
+        "had not ended after 9000 ms",
+    );
     // Beside a splat on the console both are told.
     let mut both = ended(corrupt);
     both.findings.push(finding("kasan", "BUG: KASAN: slab-use-after-free in shmem_swapin_folio"));
@@ -119,10 +124,10 @@ fn what_was_no_stress_is_invalid() {
         ),
         (StressEnd::Complete { tally: Tally { async_pf: Some(0), ..tally() } }, "no async page fault was taken"),
         (StressEnd::Complete { tally: Tally { async_pf: None, ..tally() } }, "could not be counted"),
-        (StressEnd::Skipped { reason: "no NBD".to_owned() }, "it could not be made: no NBD"),
-        (StressEnd::Broken { reason: "fork: EAGAIN".to_owned() }, "fork: EAGAIN"),
-        (StressEnd::Exited { code: 101 }, "exited early with status 101"),
-        (StressEnd::Signaled { signal: 9 }, "killed by signal 9"),
+        (StressEnd::Lost(Lost::Skipped { reason: "no NBD".to_owned() }), "it could not be made: no NBD"),
+        (StressEnd::Lost(Lost::Broken { reason: "fork: EAGAIN".to_owned() }), "fork: EAGAIN"),
+        (StressEnd::Lost(Lost::Exited { code: 101 }), "exited early with status 101"),
+        (StressEnd::Lost(Lost::Signaled { signal: 9 }), "killed by signal 9"),
     ];
     for (end, part) in broken {
         let side = assert_is(&ended(end), Verdict::Invalid, part);

@@ -2,6 +2,7 @@
 //! Both sides against the expectations, and the exit code that follows.
 
 use anyhow::anyhow;
+use selftests::lost::Lost;
 use selftests::plan::Plan;
 use selftests::protocol::CellEnd;
 use xtask::error::Error;
@@ -115,7 +116,13 @@ fn each_mutated_run_has_its_exit_code() {
             "patched: control.held shows released",
         ),
         (
-            |boots, _| end_as(&mut boots[1].1, "anon.sync.read@1", &CellEnd::Skipped { reason: "no swap".to_owned() }),
+            |boots, _| {
+                end_as(
+                    &mut boots[1].1,
+                    "anon.sync.read@1",
+                    &CellEnd::Lost(Lost::Skipped { reason: "no swap".to_owned() }),
+                )
+            },
             104,
             "target.toml declares no skip: no swap",
         ),
@@ -178,7 +185,11 @@ fn a_declared_skip_passes_as_long_as_something_was_measured() {
         let plan = plan(globs);
         let mut boots = both(&target, &plan);
         for (_, transcript) in &mut boots {
-            end_as(transcript, "anon.apf-halt.read@1", &CellEnd::Skipped { reason: "no irqchip".to_owned() });
+            end_as(
+                transcript,
+                "anon.apf-halt.read@1",
+                &CellEnd::Lost(Lost::Skipped { reason: "no irqchip".to_owned() }),
+            );
         }
         judged(&target, &plan, &boots)
     };
