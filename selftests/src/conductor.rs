@@ -41,23 +41,7 @@ pub(crate) fn run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<u8> {
     let mut rig = match Rig::set_up(plan.patience) {
         Ok(rig) => rig,
         Err(failure) => {
-            for cell in &plan.cells {
-                frame(out, Frame::Start { cell: *cell })?;
-                frame(out, Frame::Result { cell: *cell, outcome: CellEnd::Lost(failure.clone().into()) })?;
-            }
-            for behaviour in &plan.behaviours {
-                frame(out, Frame::BehaviourStart { behaviour: *behaviour })?;
-                let outcome = BehaviourEnd::Lost(failure.clone().into());
-                frame(out, Frame::BehaviourResult { behaviour: *behaviour, outcome })?;
-            }
-            if let Some(stress) = plan.stress {
-                frame(out, Frame::StressStart { stress })?;
-                frame(out, Frame::StressResult { outcome: StressEnd::Lost(failure.clone().into()) })?;
-            }
-            if let Some(storm) = plan.storm {
-                frame(out, Frame::StormStart { storm })?;
-                frame(out, Frame::StormResult { outcome: StormEnd::Lost(failure.into()) })?;
-            }
+            nothing(plan, &failure, out)?;
             return Ok(0);
         }
     };
@@ -113,6 +97,28 @@ pub(crate) fn run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<u8> {
     }
     rig.tear_down()?;
     Ok(0)
+}
+
+/// Tells of all of `plan` that it was not made, and why.
+fn nothing(plan: &Plan, failure: &Failure, out: &mut dyn Write) -> anyhow::Result<()> {
+    for cell in &plan.cells {
+        frame(out, Frame::Start { cell: *cell })?;
+        frame(out, Frame::Result { cell: *cell, outcome: CellEnd::Lost(failure.clone().into()) })?;
+    }
+    for behaviour in &plan.behaviours {
+        frame(out, Frame::BehaviourStart { behaviour: *behaviour })?;
+        let outcome = BehaviourEnd::Lost(failure.clone().into());
+        frame(out, Frame::BehaviourResult { behaviour: *behaviour, outcome })?;
+    }
+    if let Some(stress) = plan.stress {
+        frame(out, Frame::StressStart { stress })?;
+        frame(out, Frame::StressResult { outcome: StressEnd::Lost(failure.clone().into()) })?;
+    }
+    if let Some(storm) = plan.storm {
+        frame(out, Frame::StormStart { storm })?;
+        frame(out, Frame::StormResult { outcome: StormEnd::Lost(failure.clone().into()) })?;
+    }
+    Ok(())
 }
 
 /// Writes one frame; the supervisor gives it its place in the stream.
