@@ -160,7 +160,7 @@ fn list(verbose: bool) -> anyhow::Result<ExitCode> {
     let cells = catalogue().into_iter().map(|cell| (cell.to_string(), describe(cell)));
     let behaviours = behaviours().into_iter().map(|behaviour| (behaviour.to_string(), behaviour.sentence()));
     for (name, sentence) in cells.chain(behaviours) {
-        let line = if verbose { format!("{name:26}  {sentence}") } else { name };
+        let line = if verbose { format!("{name:33}  {sentence}") } else { name };
         writeln!(out, "{line}").context("writing the list")?;
     }
     Ok(ExitCode::SUCCESS)
