@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use selftests::cell::{Cell, Control, Path as CellPath, Probe, Situation};
+use selftests::lost::Lost;
 use selftests::plan::{Plan, select};
 use selftests::protocol::{CellEnd, Envelope, Frame, Meanwhile, PROTOCOL, ProbeSample, Sample};
 use xtask::outcome::{SideOutcome, TargetOutcome};
@@ -131,7 +132,7 @@ fn boot_or_skip(plan: &Plan, skips: impl Fn(Cell) -> bool, held: impl Fn(Cell, P
         };
         frames.push(Frame::Start { cell });
         if skips(cell) {
-            let outcome = CellEnd::Skipped { reason: "this kernel has no such memory".to_owned() };
+            let outcome = CellEnd::Lost(Lost::Skipped { reason: "this kernel has no such memory".to_owned() });
             frames.push(Frame::Result { cell, outcome });
             continue;
         }
