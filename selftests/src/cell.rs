@@ -21,6 +21,12 @@ pub enum Backing {
     /// A memfd that is wanted back while it is still being written to swap: the
     /// *write* is withheld.
     ShmemWriteback,
+    /// Private anonymous memory, swapped out to a zram device that has written it back to
+    /// the device with the withheld replies (`read_from_bdev_async()`, since v4.14).
+    ZramWriteback,
+    /// Private anonymous memory with pages that were never there: a thread of the process is
+    /// asked for them by userfaultfd, since v4.3 (`handle_userfault()`), and withholds them.
+    Uffd,
     /// A shared mapping of a block device, with read-around (`filemap_fault()`).
     File,
     /// The same under `MADV_RANDOM`: nothing is read ahead.
@@ -32,16 +38,26 @@ pub enum Backing {
 
 impl Backing {
     /// All of them.
-    const ALL: [Self; 6] =
-        [Self::Anon, Self::Shmem, Self::ShmemWriteback, Self::File, Self::FileRandom, Self::PrivateFile];
+    const ALL: [Self; 8] = [
+        Self::Anon,
+        Self::Shmem,
+        Self::ShmemWriteback,
+        Self::ZramWriteback,
+        Self::Uffd,
+        Self::File,
+        Self::FileRandom,
+        Self::PrivateFile,
+    ];
 
     /// The readahead windows that make a difference.
     fn windows(self) -> &'static [u32] {
         match self {
             Self::Anon | Self::Shmem => &[1, 8],
-            // Of a write nothing is read ahead.
-            Self::ShmemWriteback | Self::FileRandom => &[1],
-            Self::File | Self::PrivateFile => &[8],
+            // Of a write nothing is read ahead, nor of what another thread has.
+            Self::ShmemWriteback | Self::Uffd | Self::FileRandom => &[1],
+            // Swap that is taken for synchronous is not read ahead, whatever the window; with
+            // one page the other is as `Anon`.
+            Self::ZramWriteback | Self::File | Self::PrivateFile => &[8],
         }
     }
 
@@ -52,8 +68,9 @@ impl Backing {
             Self::Anon | Self::Shmem => &[Sync, ApfHalt, ApfGuest, User, ProcessVm, Odirect],
             // Below GUP its fault is the vCPU's; only an ordinary one has another lock.
             Self::ShmemWriteback | Self::PrivateFile => &[Sync, ApfHalt, User],
-            // O_DIRECT to a mapping of the very device that is withheld would wait twice.
-            Self::File | Self::FileRandom => &[Sync, ApfHalt, User, ProcessVm],
+            // O_DIRECT to a mapping of the very device that is withheld would wait twice. For the
+            // other two it is `ProcessVm` once more: GUP that may drop the lock, and no other lock.
+            Self::ZramWriteback | Self::Uffd | Self::File | Self::FileRandom => &[Sync, ApfHalt, User, ProcessVm],
         }
     }
 }
@@ -273,7 +290,9 @@ mod tests {
         assert!(names.contains(&"anon.sync.read@1".to_owned()));
         assert!(names.contains(&"shmem.apf-halt.write@8".to_owned()));
         assert!(names.contains(&"file-random.sync.read@1".to_owned()));
-        assert_eq!(names.len(), 78);
+        assert!(names.contains(&"zram-writeback.sync.read@8".to_owned()));
+        assert!(names.contains(&"uffd.process-vm.write@1".to_owned()));
+        assert_eq!(names.len(), 94);
     }
 
     #[test]

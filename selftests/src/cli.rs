@@ -139,7 +139,7 @@ fn run_role(role: RoleName, descriptors: &[RawFd]) -> anyhow::Result<ExitCode> {
     let count = match role {
         RoleName::Reader | RoleName::Accessor => 1,
         RoleName::Nbd | RoleName::Stress | RoleName::Storm => 2,
-        RoleName::Subject => 6,
+        RoleName::Subject => 7,
     };
     let mut fds = roles::inherited(descriptors, count)?.into_iter();
     let mut next = || fds.next().context("a descriptor is missing");
@@ -160,7 +160,7 @@ fn list(verbose: bool) -> anyhow::Result<ExitCode> {
     let cells = catalogue().into_iter().map(|cell| (cell.to_string(), describe(cell)));
     let behaviours = behaviours().into_iter().map(|behaviour| (behaviour.to_string(), behaviour.sentence()));
     for (name, sentence) in cells.chain(behaviours) {
-        let line = if verbose { format!("{name:26}  {sentence}") } else { name };
+        let line = if verbose { format!("{name:33}  {sentence}") } else { name };
         writeln!(out, "{line}").context("writing the list")?;
     }
     Ok(ExitCode::SUCCESS)
@@ -181,6 +181,8 @@ fn describe(cell: Cell) -> String {
         Backing::Anon => "swapped-out private anonymous memory",
         Backing::Shmem => "swapped-out memfd memory",
         Backing::ShmemWriteback => "memfd memory that is still being written to swap",
+        Backing::ZramWriteback => "private anonymous memory that zram swap has written back to its backing device",
+        Backing::Uffd => "a missing page of private anonymous memory, which userfaultfd asks another thread for",
         Backing::File => "a shared mapping of a block device that is not in memory",
         Backing::FileRandom => "such a mapping under MADV_RANDOM",
         Backing::PrivateFile => "a private mapping of a block device that is not in memory",

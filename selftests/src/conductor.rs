@@ -22,6 +22,7 @@ use crate::behave;
 use crate::clock::{millis, now};
 use crate::failure::Failure;
 use crate::inject;
+use crate::nbd::device::Server;
 use crate::rig::{Rig, Subject};
 use crate::storm::weather;
 use crate::stress::watch;
@@ -40,23 +41,7 @@ pub(crate) fn run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<u8> {
     let mut rig = match Rig::set_up(plan.patience) {
         Ok(rig) => rig,
         Err(failure) => {
-            for cell in &plan.cells {
-                frame(out, Frame::Start { cell: *cell })?;
-                frame(out, Frame::Result { cell: *cell, outcome: CellEnd::Lost(failure.clone().into()) })?;
-            }
-            for behaviour in &plan.behaviours {
-                frame(out, Frame::BehaviourStart { behaviour: *behaviour })?;
-                let outcome = BehaviourEnd::Lost(failure.clone().into());
-                frame(out, Frame::BehaviourResult { behaviour: *behaviour, outcome })?;
-            }
-            if let Some(stress) = plan.stress {
-                frame(out, Frame::StressStart { stress })?;
-                frame(out, Frame::StressResult { outcome: StressEnd::Lost(failure.clone().into()) })?;
-            }
-            if let Some(storm) = plan.storm {
-                frame(out, Frame::StormStart { storm })?;
-                frame(out, Frame::StormResult { outcome: StormEnd::Lost(failure.into()) })?;
-            }
+            nothing(plan, &failure, out)?;
             return Ok(0);
         }
     };
@@ -75,6 +60,11 @@ pub(crate) fn run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<u8> {
         }
     }
     drop(kept);
+    // What comes now is made on the first swap device.
+    if let Err(failure) = rig.swap_to_zram(false) {
+        frame(out, Frame::Note { text: format!("after the cells: {failure:?}") })?;
+        return Ok(BROKEN);
+    }
     for &behaviour in &plan.behaviours {
         frame(out, Frame::BehaviourStart { behaviour })?;
         let outcome = behave::run(&mut rig, plan, behaviour, &mut |text| frame(out, Frame::Note { text }));
@@ -109,6 +99,28 @@ pub(crate) fn run(plan: &Plan, out: &mut dyn Write) -> anyhow::Result<u8> {
     Ok(0)
 }
 
+/// Tells of all of `plan` that it was not made, and why.
+fn nothing(plan: &Plan, failure: &Failure, out: &mut dyn Write) -> anyhow::Result<()> {
+    for cell in &plan.cells {
+        frame(out, Frame::Start { cell: *cell })?;
+        frame(out, Frame::Result { cell: *cell, outcome: CellEnd::Lost(failure.clone().into()) })?;
+    }
+    for behaviour in &plan.behaviours {
+        frame(out, Frame::BehaviourStart { behaviour: *behaviour })?;
+        let outcome = BehaviourEnd::Lost(failure.clone().into());
+        frame(out, Frame::BehaviourResult { behaviour: *behaviour, outcome })?;
+    }
+    if let Some(stress) = plan.stress {
+        frame(out, Frame::StressStart { stress })?;
+        frame(out, Frame::StressResult { outcome: StressEnd::Lost(failure.clone().into()) })?;
+    }
+    if let Some(storm) = plan.storm {
+        frame(out, Frame::StormStart { storm })?;
+        frame(out, Frame::StormResult { outcome: StormEnd::Lost(failure.clone().into()) })?;
+    }
+    Ok(())
+}
+
 /// Writes one frame; the supervisor gives it its place in the stream.
 fn frame(out: &mut dyn Write, frame: Frame) -> anyhow::Result<()> {
     let bytes = encode(&Envelope { seq: 0, frame }).context("encoding a frame")?;
@@ -129,6 +141,8 @@ struct CellRun<'a> {
 struct Proved {
     setup: Setup,
     subject: Subject,
+    /// Its thread that has the pages that are missing.
+    pager: Server,
 }
 
 impl Proved {
@@ -154,7 +168,7 @@ impl CellRun<'_> {
             Some(kept) if kept.fits(setup) => kept,
             other => {
                 drop(other);
-                Proved { setup, subject: self.proved(situation, setup)? }
+                self.proved(situation, setup)?
             }
         };
         swap::set_page_cluster(self.cell.window.max(1).ilog2())?;
@@ -162,10 +176,10 @@ impl CellRun<'_> {
         for trial in 0..self.plan.trials {
             if self.plan.is_afresh(trial) {
                 drop(kept);
-                kept = Proved { setup, subject: self.proved(situation, setup)? };
+                kept = self.proved(situation, setup)?;
                 swap::set_page_cluster(self.cell.window.max(1).ilog2())?;
             }
-            let sample = self.trial_with_retries(&kept.subject, situation, trial)?;
+            let sample = self.trial_with_retries(&mut kept, situation, trial)?;
             frame(self.out, Frame::Sample { cell: self.cell, sample })?;
         }
         let (start, trials) = (millis(ready - begun), millis(now() - ready));
@@ -177,30 +191,32 @@ impl CellRun<'_> {
     }
 
     /// A new process to probe, once it has shown what it is for.
-    fn proved(&mut self, situation: Situation, setup: Setup) -> Result<Subject, Failure> {
+    fn proved(&mut self, situation: Situation, setup: Setup) -> Result<Proved, Failure> {
         let subject = self.rig.kit.subject(setup)?;
         if setup.guest != Guest::Without {
             subject.first_run(&self.rig.kit)?;
         }
+        let pager = Server::of_thread(subject.threads.pager.orders.try_clone()?, self.plan.patience);
+        let mut proved = Proved { setup, subject, pager };
         if let Situation::Fault(_, path, access) = situation
             && path.is_async()
         {
-            self.prove_async(&subject, path, access)?;
+            self.prove_async(&mut proved, path, access)?;
         }
-        Ok(subject)
+        Ok(proved)
     }
 
     /// Shows that this vCPU takes async page faults: a swapped-out private page
     /// with a readahead window of 8, which no kernel waits for in the first,
     /// polite pass. Without it, a vCPU that waits itself could be one that
     /// never had the choice.
-    fn prove_async(&mut self, subject: &Subject, path: Path, access: Access) -> Result<(), Failure> {
+    fn prove_async(&mut self, proved: &mut Proved, path: Path, access: Access) -> Result<(), Failure> {
         swap::set_page_cluster(3)?;
         let situation = Situation::Fault(Backing::Anon, path, access);
         let mut last = String::new();
         for attempt in 0..=RETRIES {
             let seed = seed(self.plan.seed, &self.cell.to_string(), u32::MAX, attempt);
-            match self.scene(subject, situation, &[]).trial(0, seed) {
+            match self.scene(proved, situation, &[])?.trial(0, seed) {
                 Ok(sample) if took_async(&sample) => match idle(situation, &sample) {
                     None => return Ok(()),
                     Some(reason) => last = reason,
@@ -215,11 +231,11 @@ impl CellRun<'_> {
         Err(Failure::Broken(format!("no async page fault, although the vCPU may take one: {last}")))
     }
 
-    fn trial_with_retries(&mut self, subject: &Subject, situation: Situation, trial: u32) -> Result<Sample, Failure> {
+    fn trial_with_retries(&mut self, proved: &mut Proved, situation: Situation, trial: u32) -> Result<Sample, Failure> {
         let mut last = String::new();
         for attempt in 0..=RETRIES {
             let seed = seed(self.plan.seed, &self.cell.to_string(), trial, attempt);
-            let sample = self.scene(subject, situation, &self.plan.probes).trial(trial, seed);
+            let sample = self.scene(proved, situation, &self.plan.probes)?.trial(trial, seed);
             let reason = match sample {
                 Ok(sample) => match unsound(situation, &sample) {
                     None => return Ok(sample),
@@ -235,14 +251,25 @@ impl CellRun<'_> {
         Err(Failure::Broken(format!("trial {trial} was not made in {} tries; the last: {last}", RETRIES + 1)))
     }
 
-    fn scene<'a>(&'a mut self, subject: &'a Subject, situation: Situation, probes: &'a [Probe]) -> Scene<'a> {
-        let Rig { swap, disk, trace, kit } = self.rig;
-        let device = match situation {
-            Situation::Fault(Backing::File | Backing::FileRandom | Backing::PrivateFile, ..) => disk,
-            _ => swap,
+    /// All that a trial needs, and the right swap device turned on.
+    fn scene<'a>(
+        &'a mut self,
+        proved: &'a mut Proved,
+        situation: Situation,
+        probes: &'a [Probe],
+    ) -> Result<Scene<'a>, Failure> {
+        self.rig.swap_to_zram(matches!(situation, Situation::Fault(Backing::ZramWriteback, ..)))?;
+        let Rig { swap, disk, backing, trace, kit, .. } = self.rig;
+        let server = match situation {
+            Situation::Fault(Backing::File | Backing::FileRandom | Backing::PrivateFile, ..) => &mut disk.server,
+            Situation::Fault(Backing::ZramWriteback, ..) => {
+                &mut backing.as_mut().context("zram has no backing device")?.server
+            }
+            Situation::Fault(Backing::Uffd, ..) => &mut proved.pager,
+            _ => &mut swap.server,
         };
-        let (cell, hold_ms) = (self.cell, self.plan.hold_ms);
-        Scene { server: &mut device.server, trace, kit, subject, cell, situation, hold_ms, probes }
+        let (cell, hold_ms, subject) = (self.cell, self.plan.hold_ms, &proved.subject);
+        Ok(Scene { server, trace, kit, subject, cell, situation, hold_ms, probes })
     }
 }
 

@@ -63,12 +63,19 @@ impl Suspects {
     }
 }
 
-/// The stack of a task in an uninterruptible wait that `fits`, if it stays there.
+/// The stack of a task that waits for IO and `fits`, if it stays there.
 fn steady(dir: &Path, fits: impl Fn(&[String]) -> bool) -> Option<Vec<String>> {
-    let waiting = || (tasks::state(dir) == Some('D')).then(|| tasks::stack(dir)).filter(|stack| fits(stack));
+    let waiting = || waits_for_io(tasks::state(dir)?, tasks::stack(dir)).filter(|stack| fits(stack));
     let first = waiting()?;
     nap(SAME_WAIT_US);
     waiting().filter(|second| *second == first)
+}
+
+/// The stack if it is that of a task which waits for IO: uninterruptibly, or for a page
+/// from userfaultfd, where a signal may end the wait (`userfaultfd_get_blocking_state()`).
+fn waits_for_io(state: char, stack: Vec<String>) -> Option<Vec<String>> {
+    let asks = || stack.iter().any(|symbol| symbol == "handle_userfault");
+    (state == 'D' || state == 'S' && asks()).then_some(stack)
 }
 
 /// One probe of one trial.

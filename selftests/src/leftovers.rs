@@ -14,7 +14,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::nbd::device;
-use crate::{cgroup, swap, trace};
+use crate::{cgroup, swap, trace, zram};
 
 const RECORD: &str = "/run/kvm-gup-io.json";
 const UNFINISHED: &str = "/run/kvm-gup-io.json.new";
@@ -30,6 +30,9 @@ pub(crate) struct Record {
     pub(crate) page_cluster: u32,
     /// The `read_ahead_kb` of one of them as it was.
     pub(crate) read_ahead: Option<(PathBuf, u32)>,
+    /// The zram device that was swapped to, backed by one of them.
+    #[serde(default)]
+    pub(crate) zram: Option<PathBuf>,
 }
 
 /// Held while a run lasts, so that two do not clean up each other.
@@ -72,6 +75,13 @@ pub(crate) fn clean() -> Vec<String> {
     if let Ok(json) = fs::read(RECORD) {
         match serde_json::from_slice::<Record>(&json) {
             Ok(record) => {
+                // It holds one of the block devices, which must be there while it is emptied.
+                if let Some(zram) = &record.zram {
+                    if swap::active(zram) {
+                        attempt(swap::off(zram));
+                    }
+                    attempt(zram::reset(zram));
+                }
                 for device in &record.devices {
                     if swap::active(device) {
                         attempt(swap::off(device));
@@ -111,6 +121,7 @@ mod tests {
             devices: vec!["/dev/nbd3".into(), "/dev/nbd4".into()],
             page_cluster: 3,
             read_ahead: Some(("/dev/nbd4".into(), 128)),
+            zram: Some("/dev/zram0".into()),
         };
         let json = serde_json::to_vec(&record).unwrap();
         assert_eq!(serde_json::from_slice::<Record>(&json).unwrap(), record);

@@ -39,6 +39,7 @@ mod tasks;
 mod trace;
 mod trial;
 mod wire;
+mod zram;
 
 use std::process::ExitCode;
 

@@ -4,6 +4,8 @@
 //! ```text
 //! map → evict → arm → access → read withheld → waiter waits → probes → release → compare
 //! map → arm → write out → writes withheld → access → waiter waits → …      shmem-writeback
+//! map → evict → zram writes back → arm → …                                 zram-writeback
+//! map → arm → access → page withheld → …                                   uffd
 //! ```
 //!
 //! Owns: that sequence and its sample. Must not: judge, or leave anything
@@ -120,11 +122,17 @@ impl Scene<'_> {
     /// Fresh guest memory, out of memory where the situation needs it.
     pub(crate) fn prepare(&self, seed: u64) -> Result<Target, Failure> {
         let kind = kind(self.situation);
-        let map = Message::new(Op::Map, &[kind as u64, seed]);
-        self.subject.main.ask(&map, self.kit.deadline(10_000))?;
+        self.subject.map(self.kit, kind, seed)?;
         let page = MARGIN + (seed >> 20) % (PAGES as u64 - 2 * MARGIN);
         let slot = match self.situation {
             Situation::Control(Control::Released) => Some(QUIET_SLOT),
+            Situation::Fault(Backing::Uffd, ..) => Some(page),
+            Situation::Fault(Backing::ZramWriteback, ..) => {
+                evict(self.kit, self.subject)?;
+                self.kit.zram.as_ref().context("no zram device was started")?.write_back()?;
+                // Where zram puts what it writes back is not told either.
+                None
+            }
             // Where a page of a memfd goes is not told.
             Situation::Fault(Backing::ShmemWriteback, ..) => None,
             Situation::Fault(Backing::Shmem, ..) => {
@@ -331,7 +339,8 @@ fn kind(situation: Situation) -> Kind {
         Situation::Fault(Backing::File, ..) => Kind::File,
         Situation::Fault(Backing::FileRandom, ..) => Kind::FileRandom,
         Situation::Fault(Backing::PrivateFile, ..) => Kind::PrivateFile,
-        Situation::Fault(Backing::Anon, ..) | Situation::Control(_) => Kind::Private,
+        Situation::Fault(Backing::Uffd, ..) => Kind::Missing,
+        Situation::Fault(Backing::Anon | Backing::ZramWriteback, ..) | Situation::Control(_) => Kind::Private,
     }
 }
 

@@ -149,6 +149,11 @@ impl Message {
 pub(crate) struct Channel(OwnedFd);
 
 impl Channel {
+    /// The same end once more.
+    pub(crate) fn try_clone(&self) -> anyhow::Result<Self> {
+        self.0.try_clone().map(Self).context("duplicating a channel")
+    }
+
     /// Both ends of a new channel, closed on exec.
     pub(crate) fn pair() -> anyhow::Result<(Self, Self)> {
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)

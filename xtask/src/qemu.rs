@@ -57,7 +57,7 @@ const PARAMETERS: [(&str, &str); 12] = [
     ("hung_task_panic=1", "a task that never wakes ends the boot with its stack"),
     ("unknown_nmi_panic", "our NMI into a machine that is silent gives a trace"),
     ("nokaslr", "addresses in a trace are those of System.map"),
-    ("nbd.nbds_max=2", "two devices are used, and 16 cost 0.1 s under emulation"),
+    ("nbd.nbds_max=3", "three devices are used, and 16 cost 0.1 s under emulation"),
     ("pty.legacy_count=0", "nobody logs in, and 256 old terminals cost 0.1 s under emulation"),
     ("i8042.noaux i8042.nokbd", "probing a mouse delays power-off by 0.3 s"),
 ];

@@ -140,7 +140,7 @@ fn skips_and_tolerated_findings_are_checked_too() {
     let skip = with("[[skip]]\ncells = \"anon.apf-halt.*\"\nreason = \"no irqchip\"\n");
     assert!(parse(&skip).unwrap().declared_skip("anon.apf-halt.read", 1).is_some());
     assert!(parse(&skip).unwrap().declared_skip("anon.sync.read", 1).is_none());
-    assert_refused(&with("[[skip]]\ncells = \"uffd.*\"\nreason = \"x\"\n"), &["target.toml:21:", "matches no cell"]);
+    assert_refused(&with("[[skip]]\ncells = \"hugetlb.*\"\nreason = \"x\"\n"), &["target.toml:21:", "matches no cell"]);
     assert_refused(&with("[[skip]]\ncells = \"anon.*\"\nreason = \"\"\n"), &["target.toml:21:", "needs a reason"]);
     assert_refused(&with("[[tolerate]]\nreason = \"x\"\n"), &["target.toml:21:", "class, pattern or both"]);
     assert_refused(

@@ -18,7 +18,7 @@ use crate::clock::{Deadline, nap};
 use crate::failure::Failure;
 use crate::roles::{Role, Stay};
 use crate::swap::PAGE;
-use crate::wire::{Message, Op};
+use crate::wire::{Channel, Message, Op};
 
 nix::ioctl_write_int_bad!(nbd_set_sock, nix::request_code_none!(0xab, 0));
 nix::ioctl_write_int_bad!(nbd_set_blksize, nix::request_code_none!(0xab, 1));
@@ -54,12 +54,20 @@ pub(crate) struct Counts {
     pub(crate) late_us: [u64; 3],
 }
 
-/// The conductor's view of the server process.
+/// The conductor's view of the server process, or of a thread that answers in its words.
 pub(crate) struct Server {
-    role: Role,
+    link: Link,
     /// Requests withheld since the last [`Server::arm`].
     pub(crate) withheld: Vec<Withheld>,
     patience: f64,
+}
+
+/// Who serves.
+enum Link {
+    /// A process of its own: it ends with this.
+    Process(Role),
+    /// A thread of the probed process.
+    Thread(Channel),
 }
 
 /// What is to be withheld.
@@ -101,7 +109,7 @@ impl Device {
             .map_err(|error| Failure::Skip(format!("cannot open {}: {error}", path.display())))?;
         let (ours, theirs) = UnixStream::pair().context("socketpair for NBD")?;
         let role = Role::spawn("nbd", &[Stay::from(OwnedFd::from(theirs))])?;
-        let mut server = Server { role, withheld: Vec::new(), patience };
+        let mut server = Server { link: Link::Process(role), withheld: Vec::new(), patience };
         server.order(Message::new(Op::Go, &[bytes as u64]))?;
         let client = connect(&file, ours, bytes)?;
         let device = Self { path, server, file, client };
@@ -240,6 +248,18 @@ fn free_device(block: &Path) -> Result<PathBuf, Failure> {
 }
 
 impl Server {
+    /// The one behind this channel, a thread of the probed process.
+    pub(crate) fn of_thread(orders: Channel, patience: f64) -> Self {
+        Self { link: Link::Thread(orders), withheld: Vec::new(), patience }
+    }
+
+    fn control(&self) -> &Channel {
+        match &self.link {
+            Link::Process(role) => &role.control,
+            Link::Thread(orders) => orders,
+        }
+    }
+
     /// Withholds every such request from now on.
     pub(crate) fn arm(&mut self, requests: Requests) -> anyhow::Result<()> {
         self.withheld.clear();
@@ -278,13 +298,13 @@ impl Server {
 
     /// What it did since [`Server::delay`].
     pub(crate) fn counts(&mut self) -> anyhow::Result<Counts> {
-        self.role.control.send(&Message::new(Op::Count, &[]))?;
+        self.control().send(&Message::new(Op::Count, &[]))?;
         let [reads, writes, delayed, late_us @ ..] = self.expect_done("Count")?;
         Ok(Counts { reads, writes, delayed, late_us })
     }
 
     fn order(&mut self, order: Message) -> anyhow::Result<()> {
-        self.role.control.send(&order)?;
+        self.control().send(&order)?;
         self.expect_done(&format!("{:?}", order.op)).map(drop)
     }
 
@@ -292,17 +312,17 @@ impl Server {
     fn expect_done(&mut self, what: &str) -> anyhow::Result<[u64; 6]> {
         let deadline = Deadline::after(10_000, self.patience);
         loop {
-            match self.role.control.next_until(deadline).context("the NBD server")? {
+            match self.control().next_until(deadline).context("the server")? {
                 Some(message) if message.op == Op::Done => return Ok(message.args),
                 Some(message) => self.note(&message)?,
-                None => bail!("the NBD server did not answer {what}"),
+                None => bail!("the server did not answer {what}"),
             }
         }
     }
 
     /// Takes one report that is ready to be read.
     pub(crate) fn take_report(&mut self) -> anyhow::Result<()> {
-        let message = self.role.control.next()?.context("the NBD server is gone")?;
+        let message = self.control().next()?.context("the server is gone")?;
         self.note(&message)
     }
 
@@ -313,14 +333,14 @@ impl Server {
                 self.withheld.push(Withheld { offset, length, at });
                 Ok(())
             }
-            other => bail!("the NBD server said {other:?}: {}", message.text()),
+            other => bail!("the server said {other:?}: {}", message.text()),
         }
     }
 }
 
 impl AsFd for Server {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.role.control.as_fd()
+        self.control().as_fd()
     }
 }
 

@@ -11,6 +11,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, bail};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
@@ -19,6 +21,8 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous};
 
 use super::guest::{PAGE, PAGES, word};
+use super::pager::Pager;
+use super::uffd::Uffd;
 use crate::rig::FILE_OFFSET;
 
 const BYTES: usize = PAGES * PAGE;
@@ -40,12 +44,14 @@ pub(crate) enum Kind {
     FileRandom = 3,
     /// The block device, privately.
     PrivateFile = 4,
+    /// Nothing, and no page of it is there: userfaultfd asks for each.
+    Missing = 5,
 }
 
 impl Kind {
     /// From a message.
     pub(super) fn from_arg(arg: u64) -> anyhow::Result<Self> {
-        let all = [Self::Private, Self::Memfd, Self::File, Self::FileRandom, Self::PrivateFile];
+        let all = [Self::Private, Self::Memfd, Self::File, Self::FileRandom, Self::PrivateFile, Self::Missing];
         all.into_iter().find(|kind| *kind as u64 == arg).with_context(|| format!("no kind of memory is {arg}"))
     }
 
@@ -58,6 +64,10 @@ pub(super) struct Memory {
     start: NonNull<c_void>,
     memfd: Option<File>,
     disk: File,
+    /// Who is asked for missing pages, or why nobody can be.
+    uffd: Result<Uffd, String>,
+    /// What the pager fills missing pages with.
+    seed: Arc<AtomicU64>,
     kind: Kind,
 }
 
@@ -77,7 +87,20 @@ impl Memory {
         let memfd: OwnedFd = memfd_create(c"kvm-gup-io", MFdFlags::MFD_CLOEXEC).context("memfd_create")?;
         let opened = OpenOptions::new().read(true).write(true).open(disk);
         let disk = opened.with_context(|| format!("opening {}", disk.display()))?;
-        Ok(Self { start, memfd: Some(File::from(memfd)), disk, kind: Kind::Private })
+        let uffd = Uffd::open().map_err(|error| format!("{error:#}"));
+        let seed = Arc::new(AtomicU64::new(0));
+        Ok(Self { start, memfd: Some(File::from(memfd)), disk, uffd, seed, kind: Kind::Private })
+    }
+
+    /// The thread that is to answer for missing pages, not started yet.
+    pub(super) fn pager(&self) -> anyhow::Result<Pager> {
+        let uffd = self.uffd.as_ref().ok().map(Uffd::try_clone).transpose()?;
+        Ok(Pager::new(self.hva(), uffd, Arc::clone(&self.seed)))
+    }
+
+    /// Why the guest memory cannot be of this kind here, if it cannot.
+    pub(super) fn cannot_map(&self, kind: Kind) -> Option<&str> {
+        self.uffd.as_ref().err().filter(|_| kind == Kind::Missing).map(String::as_str)
     }
 
     pub(super) fn hva(&self) -> usize {
@@ -97,7 +120,7 @@ impl Memory {
         };
         let disk_offset = FILE_OFFSET as libc::off_t;
         match kind {
-            Kind::Private => {
+            Kind::Private | Kind::Missing => {
                 let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED;
                 // SAFETY: as above.
                 unsafe { mmap_anonymous(at, bytes(BYTES), protection, flags) }
@@ -118,7 +141,14 @@ impl Memory {
         if kind == Kind::FileRandom && !self.advise(libc::MADV_RANDOM) {
             bail!("madvise(MADV_RANDOM): {}", std::io::Error::last_os_error());
         }
-        self.fill(seed)
+        if kind != Kind::Missing {
+            return self.fill(seed);
+        }
+        self.seed.store(seed, Ordering::Release);
+        match &self.uffd {
+            Ok(uffd) => uffd.register(self.hva(), BYTES),
+            Err(reason) => bail!("{reason}"),
+        }
     }
 
     /// The number of the memfd's descriptor; -1 once it is closed.

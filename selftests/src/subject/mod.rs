@@ -10,6 +10,7 @@
 //! same-vma   Go → mprotect → Done               wants the lock of the guest memory's VMA, too;
 //!                                               a behaviour has it make another change
 //! bystander  Go → mmap, munmap → Done           wants the mmap lock behind that one
+//! pager      Arm, Release                       has the missing pages, and withholds them
 //! ```
 //!
 //! Owns: the order of its start. Threads, stacks and the VM exist and are locked
@@ -20,9 +21,11 @@ mod change;
 mod deed;
 mod guest;
 mod memory;
+mod pager;
 mod paravirt;
 mod sigbus;
 mod toucher;
+mod uffd;
 mod vcpu;
 pub(crate) mod vm;
 mod writer;
@@ -43,6 +46,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use crate::wire::{Channel, Message, Op};
 use crate::{cpus, roles};
 use memory::Memory;
+use pager::Pager;
 use toucher::Toucher;
 use vcpu::Vcpu;
 use writer::Writer;
@@ -59,13 +63,16 @@ pub(crate) struct Threads<T> {
     pub(crate) same_vma: T,
     /// The writer behind that one.
     pub(crate) bystander: T,
+    /// The one that answers for missing pages.
+    pub(crate) pager: T,
 }
 
 impl<T> Threads<T> {
     /// One of each.
     pub(crate) fn try_new<E>(mut next: impl FnMut() -> Result<T, E>) -> Result<Self, E> {
         let (vcpu, toucher, writer) = (next()?, next()?, next()?);
-        Ok(Self { vcpu, toucher, writer, same_vma: next()?, bystander: next()? })
+        let (same_vma, bystander) = (next()?, next()?);
+        Ok(Self { vcpu, toucher, writer, same_vma, bystander, pager: next()? })
     }
 }
 
@@ -96,12 +103,13 @@ pub(crate) fn serve(control: &Channel, channels: Threads<Channel>) -> anyhow::Re
     };
     let (vm, vcpu) = machine.map(|machine| (machine.vm, machine.vcpu)).unzip();
     let toucher = Toucher::new(memory.hva(), memory.memfd_number(), Path::new(&disk))?;
-    let tids = start(channels, vcpu, toucher, memory.hva())?;
+    let pager = memory.pager()?;
+    let tids = start(channels, vcpu, toucher, pager, memory.hva())?;
     // MADV_PAGEOUT sees what this CPU has gathered, and not what others have: the
     // thread that touches the pages must not move before it is told to page them out.
     cpus::stay_here()?;
     roles::lock_memory_of_now()?;
-    let Threads { vcpu, toucher, writer, same_vma, bystander } = tids;
+    let Threads { vcpu, toucher, writer, same_vma, bystander, pager: _ } = tids;
     control.send(&Message::new(Op::Done, &[memory.hva() as u64, vcpu, toucher, writer, same_vma, bystander]))?;
     while let Some(order) = control.next()? {
         let answer = match obey(&mut memory, &order) {
@@ -115,8 +123,15 @@ pub(crate) fn serve(control: &Channel, channels: Threads<Channel>) -> anyhow::Re
 }
 
 /// Starts the threads and gives their ids; without a `vcpu` its own is 0.
-fn start(channels: Threads<Channel>, vcpu: Option<Vcpu>, toucher: Toucher, hva: usize) -> anyhow::Result<Threads<u64>> {
-    let Threads { vcpu: vcpu_orders, toucher: toucher_orders, writer, same_vma, bystander } = channels;
+fn start(
+    channels: Threads<Channel>,
+    vcpu: Option<Vcpu>,
+    toucher: Toucher,
+    pager: Pager,
+    hva: usize,
+) -> anyhow::Result<Threads<u64>> {
+    let Threads { vcpu: vcpu_orders, toucher: toucher_orders, writer, same_vma, bystander, pager: pager_orders } =
+        channels;
     let vcpu = match vcpu {
         Some(vcpu) => thread("vcpu", move |ready| vcpu::run(vcpu, &vcpu_orders, ready))?,
         None => 0,
@@ -127,6 +142,7 @@ fn start(channels: Threads<Channel>, vcpu: Option<Vcpu>, toucher: Toucher, hva: 
         writer: thread("writer", move |ready| writer::run(Writer::Elsewhere, &writer, ready))?,
         same_vma: thread("same-vma", move |ready| writer::run(Writer::GuestVma(hva), &same_vma, ready))?,
         bystander: thread("bystander", move |ready| writer::run(Writer::Elsewhere, &bystander, ready))?,
+        pager: thread("pager", move |ready| pager.run(&pager_orders, ready))?,
     })
 }
 
@@ -140,7 +156,13 @@ fn thread(name: &str, run: impl FnOnce(&Sender<u64>) + Send + 'static) -> anyhow
 fn obey(memory: &mut Memory, order: &Message) -> anyhow::Result<Message> {
     let [first, second, third, ..] = order.args;
     match order.op {
-        Op::Map => memory.map(Kind::from_arg(first)?, second)?,
+        Op::Map => {
+            let kind = Kind::from_arg(first)?;
+            if let Some(reason) = memory.cannot_map(kind) {
+                return Ok(Message::with_text(Op::Skip, reason));
+            }
+            memory.map(kind, second)?;
+        }
         Op::PageOut => return Ok(Message::new(Op::Done, &[u64::from(memory.page_out()?)])),
         Op::Resident => return Ok(Message::new(Op::Done, &[memory.resident()?])),
         Op::Verify => memory.verify(first, second, third)?,

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use selftests::cell::{Cell, Control, Path as CellPath, Probe, Situation};
+use selftests::lost::Lost;
 use selftests::plan::{Plan, select};
 use selftests::protocol::{CellEnd, Envelope, Frame, Meanwhile, PROTOCOL, ProbeSample, Sample};
 use xtask::outcome::{SideOutcome, TargetOutcome};
@@ -114,6 +115,11 @@ pub(crate) fn sample(cell: Cell, trial: u32, writer: bool, reader: bool) -> Samp
 
 /// A complete boot. `held` rules over fault cells; the controls are as they must be.
 pub(crate) fn boot(plan: &Plan, held: impl Fn(Cell, Probe) -> bool) -> Transcript {
+    boot_or_skip(plan, |_| false, held)
+}
+
+/// The same, but for the fault cells that are skipped.
+fn boot_or_skip(plan: &Plan, skips: impl Fn(Cell) -> bool, held: impl Fn(Cell, Probe) -> bool) -> Transcript {
     let mut frames = vec![
         Frame::Hello { protocol: PROTOCOL, kernel: "6.1.192".to_owned(), nested: "svm".to_owned(), uptime_ms: 800 },
         Frame::Plan { cells: plan.cells.clone() },
@@ -125,6 +131,11 @@ pub(crate) fn boot(plan: &Plan, held: impl Fn(Cell, Probe) -> bool) -> Transcrip
             Situation::Fault(..) => held(cell, probe),
         };
         frames.push(Frame::Start { cell });
+        if skips(cell) {
+            let outcome = CellEnd::Lost(Lost::Skipped { reason: "this kernel has no such memory".to_owned() });
+            frames.push(Frame::Result { cell, outcome });
+            continue;
+        }
         for trial in 0..plan.trials {
             let sample = sample(cell, trial, held(Probe::Writer), held(Probe::Reader));
             frames.push(Frame::Sample { cell, sample });
@@ -146,7 +157,8 @@ pub(crate) fn boot(plan: &Plan, held: impl Fn(Cell, Probe) -> bool) -> Transcrip
 
 /// A boot that shows what `target` expects of `side`.
 pub(crate) fn as_expected(target: &Target, side: &str, plan: &Plan) -> Transcript {
-    boot(plan, |cell, probe| {
+    let skips = |cell: Cell| target.declared_skip(&cell.name(), cell.window).is_some();
+    boot_or_skip(plan, skips, |cell, probe| {
         let row = target.expected(side, &cell.name(), cell.window, &probe.to_string()).unwrap();
         row.sides[side] == Expected::Held
     })
