@@ -213,10 +213,10 @@ impl Both<'_> {
 
     fn behaviour(&self, target: &str, side: &SideOutcome, was: &BehaviourOutcome) -> Option<Line> {
         let place = Place { target, side: Some(&side.side), subject: was.behaviour.clone() };
-        let now = of_name(side, &was.behaviour);
+        let now = side.behaviour(&was.behaviour);
         let state = now.map_or_else(|| NOTHING.to_owned(), |now| now.state.to_string());
         let other = |side: &SideOutcome| {
-            of_name(side, &was.behaviour).is_some_and(|of| of_behaviour(of).is_some() && of.state != was.state)
+            side.behaviour(&was.behaviour).is_some_and(|of| of_behaviour(of).is_some() && of.state != was.state)
         };
         let flaky = self.same_kernel(target, &side.side).any(other);
         place.line(change(of_behaviour(was), now.and_then(of_behaviour), flaky), was.state, state)
@@ -259,10 +259,6 @@ impl Both<'_> {
         samples.push(was);
         samples
     }
-}
-
-fn of_name<'a>(side: &'a SideOutcome, name: &str) -> Option<&'a BehaviourOutcome> {
-    side.behaviours.iter().find(|seen| seen.behaviour == name)
 }
 
 /// Waits depend on how the kernel was built, what ran it, and on the hold.

@@ -84,6 +84,12 @@ impl SideOutcome {
     pub fn cell_at(&self, place: &CellOutcome) -> Option<&CellOutcome> {
         self.cells.iter().find(|cell| cell.is_same_place(place))
     }
+
+    /// What the behaviour of this name showed.
+    #[must_use]
+    pub fn behaviour(&self, name: &str) -> Option<&BehaviourOutcome> {
+        self.behaviours.iter().find(|seen| seen.behaviour == name)
+    }
 }
 
 /// A behaviour: something happened while a fault waited.

@@ -24,6 +24,5 @@ impl<'a> Compared<'a> {
 }
 
 fn found<'a>(night: &'a Night, target: &str, side: &str, name: &str) -> Option<&'a BehaviourOutcome> {
-    let side = night.side(target, side).filter(|side| side.verdict == Verdict::Pass)?;
-    side.behaviours.iter().find(|seen| seen.behaviour == name)
+    night.side(target, side).filter(|side| side.verdict == Verdict::Pass)?.behaviour(name)
 }

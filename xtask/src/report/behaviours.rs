@@ -66,7 +66,6 @@ pub(super) fn names(target: &TargetOutcome) -> Vec<&str> {
 
 /// What each side showed in it.
 pub(super) fn seen<'a>(target: &'a TargetOutcome, name: &str) -> Vec<Seen<'a>> {
-    let of =
-        |side: &'a SideOutcome| Some((side.side.as_str(), side.behaviours.iter().find(|seen| seen.behaviour == name)?));
+    let of = |side: &'a SideOutcome| Some((side.side.as_str(), side.behaviour(name)?));
     target.sides.iter().filter_map(of).collect()
 }
