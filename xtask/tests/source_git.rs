@@ -141,3 +141,80 @@ fn the_argument_is_split_where_the_path_ends() {
     let missing = parse("/nowhere@v6.1".into());
     assert_eq!(missing, LinuxArg { path: "/nowhere".into(), rev: Some("v6.1".into()) });
 }
+
+/// Sets a file's time of change, as anybody can; that of its inode nobody can.
+fn set_time(path: &Path, time: std::time::SystemTime) {
+    fs::File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
+}
+
+/// What the tree that is taken of the checkout has as this file.
+fn taken(place: &Place, dir: &Path, path: &str) -> String {
+    let base = place.linux(dir.to_str().unwrap()).unwrap();
+    text(&place.repo(), base.commit, path)
+}
+
+#[test]
+fn a_changed_file_of_the_same_length_is_noticed_even_with_its_old_time() {
+    let place = Place::new();
+    let dir = place.path("linux");
+    let (_, first) = clone(&dir);
+    let file = dir.join("mm/memory.c");
+    let before = fs::read_to_string(&file).unwrap();
+    let time = file.metadata().unwrap().modified().unwrap();
+    let changed = before.replace("line 1\n", "LINE 1\n");
+    fs::write(&file, &changed).unwrap();
+    assert_eq!(taken(&place, &dir, "mm/memory.c"), changed);
+    set_time(&file, time);
+    assert_eq!(taken(&place, &dir, "mm/memory.c"), changed);
+    // And one that only looks new is the same.
+    fs::write(&file, &before).unwrap();
+    assert_eq!(place.linux(dir.to_str().unwrap()).unwrap().commit, first);
+}
+
+#[test]
+fn a_file_that_is_as_the_index_noted_it_is_not_read() {
+    let place = Place::new();
+    let dir = place.path("linux");
+    let (repo, first) = clone(&dir);
+    // What was written just before the index is read: it may have been written once more.
+    set_time(&dir.join("mm/memory.c"), std::time::SystemTime::now() - std::time::Duration::from_secs(100));
+    let mut index = repo.index().unwrap();
+    index.add_path("mm/memory.c".as_ref()).unwrap();
+    // The index and HEAD say that it holds something else, which only a reader would see.
+    let mut entry = index.get_path("mm/memory.c".as_ref(), 0).unwrap();
+    entry.id = repo.blob(b"something else\n").unwrap();
+    index.add(&entry).unwrap();
+    index.write().unwrap();
+    let who = git2::Signature::new("a", "a@invalid", &git2::Time::new(1, 0)).unwrap();
+    let tree = repo.find_tree(index.write_tree().unwrap()).unwrap();
+    let parent = repo.find_commit(first).unwrap();
+    let other = repo.commit(Some("HEAD"), &who, &who, "x", &tree, &[&parent]).unwrap();
+    assert_eq!(place.linux(dir.to_str().unwrap()).unwrap().commit, other);
+    // Another time, and it is read.
+    set_time(&dir.join("mm/memory.c"), std::time::SystemTime::now());
+    assert!(taken(&place, &dir, "mm/memory.c").starts_with("line 1\n"));
+}
+
+#[test]
+fn staged_files_and_modes_count() {
+    let place = Place::new();
+    let dir = place.path("linux");
+    let (repo, first) = clone(&dir);
+    let commit = || place.linux(dir.to_str().unwrap()).unwrap().commit;
+    write(&dir, "mm/memory.c", "staged\n");
+    let mut index = repo.index().unwrap();
+    index.add_path("mm/memory.c".as_ref()).unwrap();
+    index.write().unwrap();
+    assert_eq!(taken(&place, &dir, "mm/memory.c"), "staged\n");
+    // Put back in the checkout: nothing has changed that could be built.
+    write(&dir, "mm/memory.c", &source_support::numbered(40));
+    index.add_path("mm/memory.c".as_ref()).unwrap();
+    index.write().unwrap();
+    assert_eq!(commit(), first);
+    let program = dir.join("scripts/run.sh");
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let base = place.linux(dir.to_str().unwrap()).unwrap();
+    assert!(base.commit != first && base.origin.ends_with("with 1 uncommitted file"), "{}", base.origin);
+    repo.config().unwrap().set_bool("core.filemode", false).unwrap();
+    assert_eq!(commit(), first);
+}

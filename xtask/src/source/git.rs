@@ -6,16 +6,19 @@
 //! becomes a commit in the repository of ours. Checkout, index and refs of the
 //! clone stay as they are. Worktrees and bare clones are clones too.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use git2::build::TreeUpdateBuilder;
 use git2::{Commit, Delta, Diff, DiffOptions, ErrorCode, FileMode, Oid, Repository, Signature, Tree};
 
 use super::import::own_repository;
-use super::{Base, kernel};
+use super::{Base, checkout, kernel};
 use crate::cache::Work;
 use crate::error::Error;
+
+/// More names than this are slower than a look at all files.
+const FEW: usize = 1000;
 
 /// Is this folder a clone (or a worktree, or a bare clone)? The folders above it do not count.
 pub(crate) fn is_clone(path: &Path) -> bool {
@@ -84,15 +87,33 @@ pub(crate) fn resolve<'a>(clone: &'a Repository, path: &Path, rev: Option<&str>)
 
 /// HEAD's commit, or one of ours on top of it with what the checkout has changed,
 /// and how many files that are.
-fn uncommitted(clone: &Repository, own: &Repository, path: &Path, head: &Commit<'_>) -> anyhow::Result<(Oid, usize)> {
+fn uncommitted(clone: &Repository, own: &Repository, path: &Path, head: &Commit<'_>) -> Result<(Oid, usize), Error> {
     let failed = || format!("cannot compare the checkout {} with its HEAD", path.display());
     let root = clone.workdir().with_context(failed)?.to_owned();
-    let tree = clone.find_tree(head.tree_id()).with_context(failed)?;
+    let suspects = checkout::suspects(clone, own, &root, &own.find_tree(head.tree_id()).with_context(failed)?)?;
+    if suspects.as_ref().is_some_and(Vec::is_empty) {
+        return Ok((head.id(), 0));
+    }
+    Ok(commit_changes(clone, own, &root, head, suspects.as_deref()).with_context(failed)?)
+}
+
+/// The same of a checkout of which only `suspects` may differ; all may if left out.
+fn commit_changes(
+    clone: &Repository,
+    own: &Repository,
+    root: &Path,
+    head: &Commit<'_>,
+    suspects: Option<&[PathBuf]>,
+) -> anyhow::Result<(Oid, usize)> {
+    let tree = clone.find_tree(head.tree_id())?;
     let mut options = DiffOptions::new();
     // The clone's index is only read; git itself would write fresher times into it.
     options.update_index(false).include_untracked(false).ignore_submodules(true).include_typechange(true);
-    let diff = clone.diff_tree_to_workdir_with_index(Some(&tree), Some(&mut options)).with_context(failed)?;
-    let (update, changed) = collect(own, &root, &diff, &own.find_tree(head.tree_id())?)?;
+    for suspect in suspects.unwrap_or_default().iter().filter(|_| suspects.is_some_and(|all| all.len() <= FEW)) {
+        options.pathspec(suspect).disable_pathspec_match(true);
+    }
+    let diff = clone.diff_tree_to_workdir_with_index(Some(&tree), Some(&mut options))?;
+    let (update, changed) = collect(own, root, &diff, &own.find_tree(head.tree_id())?)?;
     let Some(mut update) = update else { return Ok((head.id(), 0)) };
     let tree = own.find_tree(update.create_updated(own, &own.find_tree(head.tree_id())?)?)?;
     if tree.id() == head.tree_id() {

@@ -6,6 +6,7 @@
 
 mod apt;
 mod archive;
+mod checkout;
 mod debian;
 mod folder;
 pub(crate) mod git;
