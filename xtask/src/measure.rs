@@ -339,7 +339,9 @@ fn build(
         phase.done(format!("{} files written, {} removed", switched.written, switched.removed));
         Ok(())
     };
-    let kernel = kbuild::build(&place, &spec, side.name(), &tree.to_string(), put, &lab.progress)?;
+    let id = tree.to_string();
+    let tree = kbuild::Tree { id: &id, since: &|before| worktree::changed(&repository, before, tree) };
+    let kernel = kbuild::build(&place, &spec, side.name(), &tree, put, &lab.progress)?;
     Ok(Built { side: side.clone(), commit, patchset: series::digest(&patches), kernel, place, spec })
 }
 

@@ -117,7 +117,7 @@ const LIMITS: [(&str, f64, f64, &str); 3] = [
 pub struct Boot<'a> {
     /// What runs it, and how slowly.
     pub accel: &'a Accel,
-    /// A bzImage.
+    /// A `vmlinux` with a PVH entry, or a bzImage.
     pub kernel: &'a Path,
     /// Its version, if known, from [`kernel_version`].
     pub version: Option<(u32, u32)>,
@@ -210,12 +210,27 @@ pub(crate) fn cpu_and_accel(kind: Kind) -> [&'static str; 4] {
     ["-accel", accel, "-cpu", cpu]
 }
 
-/// Major and minor version of a bzImage, from its first 64 KiB; `None` if it is none.
+/// Bytes of a bzImage in which its version is.
+pub(crate) const HEAD: u64 = 64 << 10;
+
+/// Is this a `vmlinux` rather than a bzImage?
+pub(crate) fn is_elf(image: &[u8]) -> bool {
+    image.starts_with(b"\x7fELF")
+}
+
+/// Major and minor version of a kernel, from the first 64 KiB of a bzImage or the whole
+/// of a `vmlinux`; `None` if it is neither.
 ///
 /// The x86 boot protocol has `HdrS` at 0x202 and at 0x20e a pointer, less 0x200, to
-/// a string like `6.1.192 (builder) #1 SMP`.
+/// a string like `6.1.192 (builder) #1 SMP`. The uncompressed kernel has its banner,
+/// `linux_banner` of init/version.c: `Linux version 6.1.192 (builder) …`.
 #[must_use]
 pub fn kernel_version(image: &[u8]) -> Option<(u32, u32)> {
+    if is_elf(image) {
+        let banner = regex::bytes::Regex::new(r"Linux version (\d+)\.(\d+)").ok()?.captures(image)?;
+        let number = |index| std::str::from_utf8(banner.get(index)?.as_bytes()).ok()?.parse().ok();
+        return Some((number(1)?, number(2)?));
+    }
     if image.get(0x202..0x206)? != b"HdrS" {
         return None;
     }

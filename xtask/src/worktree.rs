@@ -84,6 +84,15 @@ pub fn switch(repo: &Repository, src: &Path, to: Oid) -> Result<Switched, Error>
     Ok(switched)
 }
 
+/// Paths in which two trees differ, `before` by its id; `None` if that cannot be said.
+#[must_use]
+pub fn changed(repo: &Repository, before: &str, now: Oid) -> Option<Vec<PathBuf>> {
+    let tree = |id| repo.find_tree(id).ok();
+    let diff = repo.diff_tree_to_tree(Some(&tree(Oid::from_str(before).ok()?)?), Some(&tree(now)?), None).ok()?;
+    let paths = diff.deltas().flat_map(|delta| [delta.old_file().path(), delta.new_file().path()]);
+    Some(paths.collect::<Option<Vec<_>>>()?.into_iter().map(Path::to_owned).collect())
+}
+
 fn state_path(src: &Path) -> anyhow::Result<PathBuf> {
     let name = src.file_name().with_context(|| format!("{} cannot be a source folder", src.display()))?;
     let mut name = name.to_owned();

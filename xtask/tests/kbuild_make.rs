@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use xtask::error::Error;
-use xtask::kbuild::{BuildSpec, Kernel, Place, build};
+use xtask::kbuild::{BuildSpec, Kernel, Place, Tree, build};
 use xtask::progress::Progress;
 
 const MAKEFILE: &str = r#"
@@ -64,7 +64,7 @@ impl Work {
     }
 
     fn build(&self, tree: &str) -> Result<Kernel, Error> {
-        build(&self.place, &self.spec, "baseline", tree, || Ok(()), &Progress::silent())
+        build(&self.place, &self.spec, "baseline", &Tree::alone(tree), || Ok(()), &Progress::silent())
     }
 
     fn calls(&self) -> Vec<String> {
@@ -123,6 +123,112 @@ fn an_edit_does_not_configure_again() {
     work.edit("int b;\n");
     assert!(work.build("two").unwrap().rebuilt);
     assert_eq!(work.calls(), ["bzImage"]);
+}
+
+/// A kernel that can say `single-goals` and boots from its vmlinux, after one build.
+fn narrow() -> Option<Work> {
+    let work = Work::new()?;
+    fs::write(work.place.src.join("Makefile"), NARROW).unwrap();
+    fs::write(&work.spec.fragments[0], "CONFIG_PVH=y  # why\n").unwrap();
+    for name in ["a", "b"] {
+        fs::write(work.place.src.join(format!("mm/{name}.c")), "int a;\n").unwrap();
+    }
+    work.build("one").unwrap();
+    assert_eq!(work.calls(), ["tinyconfig", "olddefconfig", "vmlinux mm/a.o mm/b.o"]);
+    Some(work)
+}
+
+const NARROW: &str = r#"
+build-dir := .
+single-goals := mm/a.o mm/b.o
+tinyconfig:
+	@mkdir -p $(O)/include/config $(O)/kernel $(O)/mm
+	@echo $@ >> $(O)/calls
+	@echo 'CONFIG_BASE=y' > $(O)/.config
+olddefconfig:
+	@echo $@ >> $(O)/calls
+vmlinux: $(single-goals)
+	@echo "$@ $(patsubst ./%,%,$(single-goals))" >> $(O)/calls
+	@cat $(O)/mm/*.o > $(O)/vmlinux
+	@cd $(O) && test -f built-in.a || ar cDPrST built-in.a mm/a.o mm/b.o
+	@echo 6.1.0 > $(O)/include/config/kernel.release
+	@cp $(O)/.config $(O)/System.map
+%.o:
+	@cp $(@:.o=.c) $(O)/$@
+	@echo 'cmd_$(patsubst ./%,%,$@) := cp $(FLAGS)' > $(O)/$(@D)/.$(@F).cmd
+	@echo "source := $(CURDIR)/$(@:.o=.c) $(CURDIR)/mm/shared.c" >> $(O)/$(@D)/.$(@F).cmd
+"#;
+
+/// Builds the tree `two`, in which these files are others than in `one`.
+fn build_after(work: &Work, changed: &[&str]) -> Vec<String> {
+    let since = |before: &str| (before == "one").then(|| changed.iter().map(PathBuf::from).collect());
+    let tree = Tree { id: "two", since: &since };
+    build(&work.place, &work.spec, "baseline", &tree, || Ok(()), &Progress::silent()).unwrap();
+    work.calls()
+}
+
+#[test]
+fn after_an_edit_make_looks_at_what_it_reaches_and_at_nothing_else() {
+    let Some(mut work) = narrow() else { return };
+    work.spec.make_args.push("KCFLAGS=-g".to_owned());
+    // Another configuration is no edit.
+    assert_eq!(build_after(&work, &["mm/a.c"]), ["tinyconfig", "olddefconfig", "vmlinux mm/a.o mm/b.o"]);
+    let Some(work) = narrow() else { return };
+    assert_eq!(build_after(&work, &["mm/a.c"]), ["vmlinux mm/a.o"]);
+}
+
+#[test]
+fn whatever_is_no_edit_of_linked_c_files_is_built_the_long_way() {
+    let long = ["vmlinux mm/a.o mm/b.o"];
+    for path in ["mm/a.h", "mm/unknown.c", "tools/a.c", "Makefile"] {
+        let Some(work) = narrow() else { return };
+        fs::create_dir_all(work.place.src.join("tools")).unwrap();
+        for path in ["mm/a.h", "mm/unknown.c", "tools/a.c"] {
+            fs::write(work.place.src.join(path), "x").unwrap();
+        }
+        fs::write(work.place.build.join("mm/.tool.cmd"), "tools/a.c").unwrap();
+        assert_eq!(build_after(&work, &["mm/a.c", path]), long, "{path}");
+    }
+    // A file that is also part of something that is not linked as it is.
+    let Some(work) = narrow() else { return };
+    fs::write(work.place.build.join("mm/.bounds.s.cmd"), format!("{}/mm/a.c", work.place.src.display())).unwrap();
+    assert_eq!(build_after(&work, &["mm/a.c"]), long);
+    // A file that is gone.
+    let Some(work) = narrow() else { return };
+    assert_eq!(build_after(&work, &["mm/a.c", "mm/gone.c"]), long);
+    // And a build of which nothing is known, as after one that failed.
+    let Some(work) = narrow() else { return };
+    fs::remove_file(work.place.build.join(".xtask/built")).unwrap();
+    assert_eq!(build_after(&work, &["mm/a.c"]), long);
+}
+
+#[test]
+fn a_file_that_two_objects_include_remakes_both() {
+    let Some(work) = narrow() else { return };
+    fs::write(work.place.src.join("mm/shared.c"), "int s;\n").unwrap();
+    assert_eq!(build_after(&work, &["mm/shared.c"]), ["vmlinux mm/a.o mm/b.o"]);
+}
+
+#[test]
+fn an_object_that_another_command_has_made_is_made_the_long_way() {
+    let Some(work) = narrow() else { return };
+    // As if a Makefile gave other flags to a goal by itself.
+    let other = NARROW.replace("%.o:\n", "FLAGS = $(filter command,$(origin single-goals))\n%.o:\n");
+    fs::write(work.place.src.join("Makefile"), other).unwrap();
+    assert_eq!(build_after(&work, &["mm/a.c"]), ["vmlinux mm/a.o", "vmlinux mm/a.o mm/b.o"]);
+}
+
+#[test]
+fn a_failed_build_is_no_ground_for_a_narrow_one() {
+    let Some(work) = narrow() else { return };
+    let broken = NARROW.replace("%.o:\n", "%.o:\n\t@exit 1\n");
+    fs::write(work.place.src.join("Makefile"), broken).unwrap();
+    let since = |_: &str| Some(vec![PathBuf::from("mm/a.c")]);
+    let tree = Tree { id: "bad", since: &since };
+    build(&work.place, &work.spec, "baseline", &tree, || Ok(()), &Progress::silent()).unwrap_err();
+    fs::write(work.place.src.join("Makefile"), NARROW).unwrap();
+    work.calls();
+    assert_eq!(build_after(&work, &["mm/b.c"]), ["vmlinux mm/a.o mm/b.o"]);
 }
 
 #[test]

@@ -165,8 +165,8 @@ fn old_kernels_and_half_written_ones_go() {
     }
     assert!(!kernels.join(".new-killed").exists());
     let folders = fs::read_dir(&kernels).unwrap().flatten().filter(|entry| entry.file_name() != "by-input").count();
-    assert_eq!(folders, 60);
-    assert_eq!(fs::read_dir(kernels.join("by-input")).unwrap().count(), 60, "notes go with their kernels");
+    assert_eq!(folders, 30);
+    assert_eq!(fs::read_dir(kernels.join("by-input")).unwrap().count(), 30, "notes go with their kernels");
     assert!(fixture.keeper.find("key69").unwrap().is_some());
     assert!(fixture.keeper.find("key0").unwrap().is_none());
 }

@@ -76,6 +76,9 @@ fn a_bzimage_tells_its_version() {
     assert_eq!(kernel_version(&image), None);
     assert_eq!(kernel_version(&image[..0x3000]), None, "cut before the string");
     assert_eq!(kernel_version(b"\x7fELF"), None);
+    let vmlinux = b"\x7fELF\x02 %s version %s\0 Linux version 7.3.4 (b) #1 SMP\0";
+    assert_eq!(kernel_version(vmlinux), Some((7, 3)));
+    assert_eq!(kernel_version(&vmlinux[4..]), None, "no ELF file");
 }
 
 #[test]

@@ -72,7 +72,8 @@ fn pair(bench: &Bench<'_>, index: u32) -> Result<(f64, f64), Error> {
 #[must_use]
 pub fn clean_make(log: &str, build: &Path, to: &Path) -> Option<Vec<String>> {
     let mut commands = log.lines().filter_map(|line| line.strip_prefix("$ "));
-    let command = commands.rfind(|command| command.ends_with(" bzImage"))?;
+    let is_image = |command: &&str| [" vmlinux", " bzImage"].iter().any(|image| command.ends_with(image));
+    let command = commands.rfind(is_image)?;
     let (from, to) = (format!("={}", build.display()), format!("={}", to.display()));
     let moved = |word: String| match word.strip_suffix(&from) {
         Some(name) => format!("{name}{to}"),
@@ -90,7 +91,7 @@ mod tests {
     fn the_make_is_the_runs_own_in_another_folder() {
         let log = "$ LANG=C MAKEFLAGS='' KVM_GUP_IO_BUILD=/c/build make -C /c/src O=/c/build -j2 tinyconfig\n  GEN  x\n\
                    $ LANG=C MAKEFLAGS='' KVM_GUP_IO_BUILD=/c/build make -C /c/src O=/c/build -j2 \
-                   'KBUILD_BUILD_TIMESTAMP=1970-01-01 00:00:00 UTC' 'CC=ccache gcc' bzImage\n  CC      mm/a.o\n";
+                   'KBUILD_BUILD_TIMESTAMP=1970-01-01 00:00:00 UTC' 'CC=ccache gcc' vmlinux\n  CC      mm/a.o\n";
         let words = clean_make(log, Path::new("/c/build"), Path::new("/d")).unwrap();
         let expected = [
             "LANG=C",
@@ -103,7 +104,7 @@ mod tests {
             "-j2",
             "KBUILD_BUILD_TIMESTAMP=1970-01-01 00:00:00 UTC",
             "CC=ccache gcc",
-            "bzImage",
+            "vmlinux",
         ];
         assert_eq!(words, expected);
     }

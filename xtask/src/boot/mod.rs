@@ -115,7 +115,7 @@ impl Deadlines {
 /// What is to be booted, and for what.
 #[derive(Debug, Clone, Copy)]
 pub struct Order<'a> {
-    /// A bzImage.
+    /// A `vmlinux` with a PVH entry, or a bzImage.
     pub kernel: &'a Path,
     /// The archive with PID 1 and the plan.
     pub initramfs: &'a Path,
@@ -171,12 +171,16 @@ pub fn boot(order: &Order<'_>, dir: &Path, progress: &Progress) -> Result<Transc
     supervise(&machine, order.plan.cells.len(), order.phase(dir, progress))
 }
 
-/// The image's version, or `None` if it is no bzImage, which is QEMU's to refuse.
+/// The image's version, or `None` if it is no kernel, which is QEMU's to refuse.
 fn kernel_version(kernel: &Path) -> anyhow::Result<Option<(u32, u32)>> {
-    let mut head = Vec::new();
-    let file = File::open(kernel).with_context(|| format!("cannot open the kernel {}", kernel.display()))?;
-    file.take(64 << 10).read_to_end(&mut head).with_context(|| format!("cannot read {}", kernel.display()))?;
-    Ok(qemu::kernel_version(&head))
+    let mut image = Vec::new();
+    let mut file = File::open(kernel).with_context(|| format!("cannot open the kernel {}", kernel.display()))?;
+    let failed = || format!("cannot read {}", kernel.display());
+    (&mut file).take(qemu::HEAD).read_to_end(&mut image).with_context(failed)?;
+    if qemu::is_elf(&image) {
+        file.read_to_end(&mut image).with_context(failed)?;
+    }
+    Ok(qemu::kernel_version(&image))
 }
 
 /// Starts and supervises any machine; `cells` is the length of the bar of this phase.

@@ -6,7 +6,7 @@
 //! that it is a function of tree and target and not of what was built before.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, anyhow};
@@ -18,9 +18,17 @@ use crate::file;
 use crate::interrupt;
 
 /// Configures unless the tree's Kconfig files and our inputs are those of the
-/// present `.config`.
-pub(super) fn configure(make: &Make, inputs: &Inputs<'_>) -> Result<(), Error> {
+/// present `.config`. `changed` are the files that are others than when it was made, if
+/// that is known: without a Kconfig file among them, all 1,700 need not be read.
+pub(super) fn configure(make: &Make, inputs: &Inputs<'_>, changed: Option<&[PathBuf]>) -> Result<(), Error> {
     let config = make.build.join(".config");
+    let is_kconfig = |path: &PathBuf| path.file_name().is_some_and(|name| is_read(&name.to_string_lossy()));
+    if changed.is_some_and(|changed| !changed.iter().any(is_kconfig))
+        && make.config_note().is_file()
+        && let Ok(text) = fs::read_to_string(&config)
+    {
+        return verify(&text, inputs);
+    }
     let key = inputs.key(kconfig_files(&make.src)?.iter().map(Vec::as_slice));
     if fs::read_to_string(make.config_note()).is_ok_and(|noted| noted == key)
         && let Ok(text) = fs::read_to_string(&config)
@@ -88,6 +96,11 @@ fn append(path: &Path, text: &str) -> anyhow::Result<()> {
         .with_context(|| format!("cannot append the fragments to {}", path.display()))
 }
 
+/// Does kconfig read a file of this name?
+fn is_read(name: &str) -> bool {
+    name.starts_with("Kconfig") || (name.starts_with("tiny") && name.ends_with(".config"))
+}
+
 /// Names and contents of all that kconfig reads: an unchanged list means that the
 /// present `.config` is still right, and saves several seconds.
 fn kconfig_files(src: &Path) -> Result<Vec<Vec<u8>>, Error> {
@@ -96,8 +109,7 @@ fn kconfig_files(src: &Path) -> Result<Vec<Vec<u8>>, Error> {
         interrupt::check()?;
         let entry = entry.with_context(|| format!("cannot read the source tree {}", src.display()))?;
         let name = entry.file_name().to_string_lossy();
-        let is_read = name.starts_with("Kconfig") || (name.starts_with("tiny") && name.ends_with(".config"));
-        if !entry.file_type().is_file() || !is_read {
+        if !entry.file_type().is_file() || !is_read(&name) {
             continue;
         }
         let text = fs::read(entry.path()).with_context(|| format!("cannot read {}", entry.path().display()))?;

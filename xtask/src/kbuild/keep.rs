@@ -2,7 +2,7 @@
 //! Finished kernels, kept by content and found by what went into them.
 //!
 //! ```text
-//! kernels/<sha256 of the image>/{bzImage,config,System.map}
+//! kernels/<sha256 of the image>/{vmlinux or bzImage,config,System.map}
 //! kernels/by-input/<key>.json     which of them those inputs became
 //! ```
 //!
@@ -18,23 +18,23 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Kernel;
+use super::image::Image;
 use crate::error::Error;
 use crate::file;
 
-/// Kernels kept, at 4 MB each: a day of edits, or a whole bisection, and no more.
-const KEPT: usize = 60;
+/// Kernels kept, at 20 MB each: a day of edits, or a whole bisection, and no more.
+const KEPT: usize = 30;
 
 /// Hexadecimal digits of a SHA-256.
 const HASH_LENGTH: usize = 64;
 
-const IMAGE: &str = "bzImage";
 const CONFIG: &str = "config";
 const SYSTEM_MAP: &str = "System.map";
 
 /// What make left in the `O=` folder.
 #[derive(Debug, Clone)]
 pub struct Made {
-    /// The bzImage.
+    /// `vmlinux` or `bzImage`; it is kept under its name.
     pub image: PathBuf,
     /// `.config`.
     pub config: PathBuf,
@@ -44,6 +44,13 @@ pub struct Made {
     pub release: String,
     /// First line of the compiler's `--version`.
     pub compiler: String,
+}
+
+impl Made {
+    fn name(&self) -> anyhow::Result<&'static str> {
+        let name = Image::ALL.map(Image::name).into_iter().find(|name| self.image.ends_with(name));
+        name.with_context(|| format!("{} is no image that QEMU boots", self.image.display()))
+    }
 }
 
 /// The content of a note.
@@ -75,12 +82,16 @@ impl Keeper {
         let Ok(note) = fs::read(self.note(key)) else { return Ok(None) };
         let Ok(note) = serde_json::from_slice::<Note>(&note) else { return Ok(None) };
         let folder = self.kernels.join(&note.hash);
-        let unharmed = fs::read(folder.join(IMAGE)).is_ok_and(|image| hex::encode(Sha256::digest(image)) == note.hash);
+        let Some(image) = Image::ALL.map(|image| folder.join(image.name())).into_iter().find(|image| image.is_file())
+        else {
+            return Ok(None);
+        };
+        let unharmed = fs::read(&image).is_ok_and(|image| hex::encode(Sha256::digest(image)) == note.hash);
         if !unharmed || !folder.join(CONFIG).is_file() || !folder.join(SYSTEM_MAP).is_file() {
             return Ok(None);
         }
         touch(&folder)?;
-        Ok(Some(self.kernel(note, false)))
+        Ok(Some(self.kernel(note, image, false)))
     }
 
     /// Keeps what make has left, and notes which inputs it came from.
@@ -97,7 +108,8 @@ impl Keeper {
         fs::create_dir_all(&notes).with_context(|| format!("cannot make the folder {}", notes.display()))?;
         file::write(&self.note(key), &serde_json::to_vec(&note).context("cannot serialise a note")?)?;
         self.prune(&note.hash);
-        Ok(self.kernel(note, true))
+        let image = self.kernels.join(&note.hash).join(made.name()?);
+        Ok(self.kernel(note, image, true))
     }
 
     fn store(&self, hash: &str, made: &Made) -> anyhow::Result<()> {
@@ -106,7 +118,7 @@ impl Keeper {
             .prefix(".new-")
             .tempdir_in(&self.kernels)
             .with_context(|| format!("cannot make a folder in {}", self.kernels.display()))?;
-        for (from, name) in [(&made.image, IMAGE), (&made.config, CONFIG), (&made.system_map, SYSTEM_MAP)] {
+        for (from, name) in [(&made.image, made.name()?), (&made.config, CONFIG), (&made.system_map, SYSTEM_MAP)] {
             fs::copy(from, staged.path().join(name))
                 .with_context(|| format!("cannot copy {} to {}", from.display(), self.kernels.display()))?;
         }
@@ -124,10 +136,10 @@ impl Keeper {
         self.kernels.join("by-input").join(format!("{key}.json"))
     }
 
-    fn kernel(&self, note: Note, rebuilt: bool) -> Kernel {
+    fn kernel(&self, note: Note, image: PathBuf, rebuilt: bool) -> Kernel {
         let folder = self.kernels.join(&note.hash);
         Kernel {
-            image: folder.join(IMAGE),
+            image,
             config: folder.join(CONFIG),
             system_map: folder.join(SYSTEM_MAP),
             release: note.release,

@@ -11,7 +11,9 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 
 use super::diagnose::{Cause, diagnose};
+use super::image::Image;
 use super::meter::{Meter, USUAL_STEPS};
+use super::narrow::Narrow;
 use super::{BuildSpec, Place, notes, recover};
 use crate::error::Error;
 use crate::file;
@@ -60,7 +62,7 @@ impl Make {
         Ok(Self { src: place.src.clone(), build, base: spec.base.clone(), log, args })
     }
 
-    fn cmd(&self, target: &str) -> Cmd {
+    fn cmd(&self, goals: &[&str]) -> Cmd {
         let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Cmd::new("make")
             .arg("-C")
@@ -68,7 +70,7 @@ impl Make {
             .arg(format!("O={}", self.build.display()))
             .arg(format!("-j{jobs}"))
             .args(&self.args)
-            .arg(target)
+            .args(goals)
             // kbuild drops LC_ALL, but `diagnose` reads English.
             .env("LANG", "C")
             .env("LC_ALL", "C")
@@ -81,7 +83,11 @@ impl Make {
 
     /// Makes `target` and shows each line of the output to `on_line`.
     pub(super) fn run(&self, target: &str, on_line: impl FnMut(&str)) -> Result<(), Error> {
-        let cmd = self.cmd(target);
+        self.goals(&[target], on_line)
+    }
+
+    fn goals(&self, goals: &[&str], on_line: impl FnMut(&str)) -> Result<(), Error> {
+        let cmd = self.cmd(goals);
         self.note(&cmd)?;
         let finished = cmd.stream(on_line)?;
         if finished.status.success() {
@@ -105,15 +111,22 @@ impl Make {
         }
     }
 
-    /// Makes the image, with a bar that knows how far it is; true if the folder was empty.
-    pub(super) fn compile(&self, name: &str, progress: &Progress) -> Result<bool, Error> {
+    /// Makes `image`, with a bar that knows how far it is; true if the folder was empty.
+    /// With `narrow`, only those objects are looked at.
+    pub(super) fn compile(
+        &self,
+        image: Image,
+        narrow: Option<&Narrow>,
+        name: &str,
+        progress: &Progress,
+    ) -> Result<bool, Error> {
         // Nearly the first file that any build makes.
         let clean = !self.build.join("kernel/bounds.s").exists();
         let mut meter = Meter::new(self.usual_steps(), clean);
         // How far a clean build is, its steps say better.
         let phase = if clean { progress.phase(name) } else { progress.phase_like(self.kind(name), name) };
         let mut shown = None;
-        let result = self.run("bzImage", |line| {
+        let mut show = |line: &str| {
             let Some(step) = meter.line(line) else { return };
             if let Some(total) = meter.total().filter(|total| shown != Some(*total)) {
                 phase.length(total);
@@ -121,8 +134,17 @@ impl Make {
             }
             phase.position(meter.done());
             phase.detail(step);
-        });
-        result?;
+        };
+        let mut done = false;
+        if let Some(narrow) = narrow {
+            let since = narrow.begin(&self.build)?;
+            // The last word is the image, which is what a reader of the log looks for.
+            self.goals(&[&narrow.argument(), image.name()], &mut show)?;
+            done = narrow.done(&self.build, &image.path(&self.build), since);
+        }
+        if !done {
+            self.run(image.name(), &mut show)?;
+        }
         recover::end(&self.build)?;
         if clean {
             file::write(&self.steps(), meter.done().to_string().as_bytes())?;

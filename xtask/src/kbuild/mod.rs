@@ -13,9 +13,11 @@
 
 mod configure;
 mod diagnose;
+mod image;
 mod keep;
 mod make;
 mod meter;
+mod narrow;
 mod recover;
 
 use std::collections::BTreeMap;
@@ -33,7 +35,9 @@ pub use meter::Meter;
 use crate::error::Error;
 use crate::kconfig::{self, Merged};
 use crate::progress::Progress;
+use image::Image;
 use make::Make;
+use narrow::Narrow;
 
 /// Where one work area has its things; every path absolute.
 #[derive(Debug, Clone)]
@@ -64,10 +68,28 @@ pub struct BuildSpec {
     pub make_args: Vec<String>,
 }
 
+/// What is in the source folder.
+pub struct Tree<'a> {
+    /// Names its content, e.g. the id of its git tree (a commit's id works too, but
+    /// finds less again).
+    pub id: &'a str,
+    /// Paths of the files in which it differs from the tree of that id; `None` if that
+    /// cannot be said. Only what changed is looked at then, where that is enough.
+    pub since: &'a dyn Fn(&str) -> Option<Vec<PathBuf>>,
+}
+
+impl<'a> Tree<'a> {
+    /// A tree of which nobody knows what changed.
+    #[must_use]
+    pub fn alone(id: &'a str) -> Self {
+        Self { id, since: &|_| None }
+    }
+}
+
 /// A kernel that can be booted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kernel {
-    /// The bzImage, in a folder named by its hash.
+    /// `vmlinux` or `bzImage`, in a folder named by its hash.
     pub image: PathBuf,
     /// The `.config` that it was built with.
     pub config: PathBuf,
@@ -135,9 +157,7 @@ impl<'a> Inputs<'a> {
 /// killed build has been ended: an old compiler must not read the old source and
 /// leave an object that is newer than the new one.
 ///
-/// `tree` names the tree's content, e.g. the id of its git tree (a commit's id
-/// works too, but finds less again). `side` names the log and the progress.
-/// The caller holds the work area's lock.
+/// `side` names the log and the progress. The caller holds the work area's lock.
 ///
 /// # Errors
 /// [`Error::Build`] for a symbol that did not survive, or with the first compiler
@@ -147,7 +167,7 @@ pub fn build(
     place: &Place,
     spec: &BuildSpec,
     side: &str,
-    tree: &str,
+    tree: &Tree<'_>,
     put: impl FnOnce() -> Result<(), Error>,
     progress: &Progress,
 ) -> Result<Kernel, Error> {
@@ -157,21 +177,28 @@ pub fn build(
     }
     let inputs = Inputs::read(spec)?;
     let keeper = Keeper::new(&place.kernels);
-    let key = inputs.key([tree.as_bytes()]);
+    let key = inputs.key([tree.id.as_bytes()]);
     if let Some(kernel) = find(&keeper, &key, &inputs)? {
         return Ok(Kernel { seconds: started.elapsed().as_secs_f64(), ..kernel });
     }
     recover::recover(&place.build)?;
     put()?;
     let make = Make::new(place, spec, side)?;
+    let folder_key = inputs.key([]);
+    let changed = narrow::changed(&place.build, &folder_key, tree);
+    narrow::forget(&place.build)?;
     recover::begin(&place.build)?;
-    configure::configure(&make, &inputs)?;
-    let whole = make.compile(&format!("building {side}"), progress)?;
+    configure::configure(&make, &inputs, changed.as_deref())?;
+    let image = Image::of(&read_config(place)?);
+    let narrow = match image {
+        Image::Vmlinux => changed.and_then(|changed| Narrow::of(&place.src, &place.build, &changed)),
+        Image::BzImage => None,
+    };
+    let whole = make.compile(image, narrow.as_ref(), &format!("building {side}"), progress)?;
     // make may have configured again; what is kept must be what was asked for.
-    let config = place.build.join(".config");
-    let config = fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()))?;
-    configure::verify(&config, &inputs)?;
-    let kernel = keep_result(&keeper, place, &key, inputs.compiler)?;
+    configure::verify(&read_config(place)?, &inputs)?;
+    narrow::finished(&place.build, &folder_key, tree)?;
+    let kernel = keep_result(&keeper, place, image, &key, inputs.compiler)?;
     Ok(Kernel { seconds: started.elapsed().as_secs_f64(), whole, ..kernel })
 }
 
@@ -196,8 +223,9 @@ pub fn objects(
     recover::recover(&place.build)?;
     put()?;
     let make = Make::new(place, spec, name)?;
+    narrow::forget(&place.build)?;
     recover::begin(&place.build)?;
-    configure::configure(&make, &inputs)?;
+    configure::configure(&make, &inputs, None)?;
     let phase = progress.phase(format!("compiling {}", objects.join(", ")));
     let mut made = 0;
     for object in objects {
@@ -220,14 +248,17 @@ fn find(keeper: &Keeper, key: &str, inputs: &Inputs) -> Result<Option<Kernel>, E
     Ok(kernel)
 }
 
-fn keep_result(keeper: &Keeper, place: &Place, key: &str, compiler: String) -> Result<Kernel, Error> {
+fn read_config(place: &Place) -> anyhow::Result<String> {
+    let config = place.build.join(".config");
+    fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()))
+}
+
+fn keep_result(keeper: &Keeper, place: &Place, image: Image, key: &str, compiler: String) -> Result<Kernel, Error> {
     let release = place.build.join("include/config/kernel.release");
     let release =
         fs::read_to_string(&release).with_context(|| format!("make succeeded but left no {}", release.display()))?;
-    // The bzImage, not vmlinux through PVH: that boots 0.15 s sooner under TCG, and
-    // kernels before 4.21 cannot.
     let made = Made {
-        image: place.build.join("arch/x86/boot/bzImage"),
+        image: image.path(&place.build),
         config: place.build.join(".config"),
         system_map: place.build.join("System.map"),
         release: release.trim().to_owned(),

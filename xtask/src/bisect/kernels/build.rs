@@ -17,7 +17,7 @@ use crate::bisect::inherit;
 use crate::cache::Work;
 use crate::error::Error;
 use crate::file;
-use crate::kbuild::{self, BuildSpec, Kernel, Place};
+use crate::kbuild::{self, BuildSpec, Kernel, Place, Tree};
 use crate::measure;
 use crate::variant::Variant;
 use crate::worktree;
@@ -78,7 +78,7 @@ pub(super) fn build(bench: &Bench, source: &Source, clean: bool) -> Result<Built
         Ok(())
     };
     let spec = spec(bench, source);
-    let mut kernel = kbuild::build(&place, &spec, SIDE, &tree.to_string(), put, &bench.progress)?;
+    let mut kernel = kbuild::build(&place, &spec, SIDE, &Tree::alone(&tree.to_string()), put, &bench.progress)?;
     let mut sections = match kernel.rebuilt {
         true => Some(inherit::sections(&place.build.join("vmlinux"))?),
         false => None,
@@ -86,10 +86,11 @@ pub(super) fn build(bench: &Bench, source: &Source, clean: bool) -> Result<Built
     if clean {
         // Out of the folder that goes away now.
         let kept = work.dir.join("clean-kernel");
-        for (from, name) in [(&mut kernel.image, "bzImage"), (&mut kernel.config, "config")] {
+        for from in [&mut kernel.image, &mut kernel.config] {
             file::make_dir(&kept)?;
-            std::fs::copy(&*from, kept.join(name)).with_context(|| format!("cannot copy {}", from.display()))?;
-            *from = kept.join(name);
+            let to = kept.join(from.file_name().unwrap_or_default());
+            std::fs::copy(&*from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+            *from = to;
         }
     } else {
         let note = kernel.image.with_file_name(SECTIONS);
